@@ -1,7 +1,7 @@
 """Tests of a service that is built on agentnb: a hub of its own for each, and what runs its work.
 
-The fixtures ``hub``, ``clock`` and ``recorded_events`` come by a plugin of pytest's, which is there
-once agentnb is installed; all else works with any other runner, too.
+The fixtures ``hub``, ``clock``, ``recorded_events`` and ``agentnb_tape`` come by a plugin of
+pytest's, which is there once agentnb is installed; all else works with any other runner, too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentnb.testing.hubs import isolated_hub
     from agentnb.testing.idle import IdleReport, run_until_idle
     from agentnb.testing.jobs import JobRun, arun_job, run_job
+    from agentnb.testing.tapes import TapeReplay, record, replay
     from agentnb.testing.work import register
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "IdleReport",
     "JobRun",
     "RecordedEvents",
+    "TapeReplay",
     "arun_agent",
     "arun_job",
     "assert_events",
     "isolated_hub",
+    "record",
     "record_events",
     "register",
+    "replay",
     "run_agent",
     "run_job",
     "run_until_idle",
@@ -40,12 +44,15 @@ _MODULES = {
     "IdleReport": "idle",
     "JobRun": "jobs",
     "RecordedEvents": "events",
+    "TapeReplay": "tapes",
     "arun_agent": "agents",
     "arun_job": "jobs",
     "assert_events": "events",
     "isolated_hub": "hubs",
+    "record": "tapes",
     "record_events": "events",
     "register": "work",
+    "replay": "tapes",
     "run_agent": "agents",
     "run_job": "jobs",
     "run_until_idle": "idle",

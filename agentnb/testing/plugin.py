@@ -1,4 +1,4 @@
-"""The plugin of pytest's: the fixtures ``hub``, ``clock`` and ``recorded_events``.
+"""The plugin of pytest's: the fixtures ``hub``, ``clock``, ``recorded_events``, ``agentnb_tape``.
 
 pytest imports this module at its start, with or without tests that use it: all else is imported
 by the fixtures.
@@ -17,10 +17,23 @@ if TYPE_CHECKING:
     from agentnb.testing.clocks import HubClock
     from agentnb.testing.events import RecordedEvents
     from agentnb.testing.hubs import SharedServer
+    from agentnb.testing.tapes import TapeReplay
 
-__all__ = ["clock", "hub", "recorded_events"]
+__all__ = ["agentnb_tape", "clock", "hub", "recorded_events"]
 
 _MARK = "agentnb"
+_TAPE_MARK = "agentnb_tape"
+_ERROR: pytest.StashKey[BaseException] = pytest.StashKey()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that records tapes."""
+    parser.getgroup("agentnb").addoption(
+        "--agentnb-record",
+        choices=("none", "new", "all"),
+        default="none",
+        help="record the tapes of agentnb_tape: those that are missing, or all (default: none)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,6 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{_MARK}(**settings): settings of the test's hub, as agentnb.connect takes them"
     )
+    config.addinivalue_line(
+        "markers", f"{_TAPE_MARK}(path=..., **options): the tape of agentnb_tape, options of replay"
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Keep the error of a test, for the fixture that replays its tape."""
+    if call.when == "call" and call.excinfo is not None:
+        item.stash[_ERROR] = call.excinfo.value
+    return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +106,25 @@ def recorded_events(hub: Hub) -> Iterator[RecordedEvents]:
     recorded = RecordedEvents(hub)
     yield recorded
     recorded.close()
+
+
+@pytest.fixture
+def agentnb_tape(request: pytest.FixtureRequest, hub: Hub) -> Iterator[TapeReplay]:
+    """Replay the tape of the test: ``tapes/FILE.TEST.tape.json`` beside its file.
+
+    ``pytest --agentnb-record=new`` records the tapes that are missing, ``all`` every one.
+    ``@pytest.mark.agentnb_tape(path=..., ignore={...})`` names another file, and has the options of
+    `agentnb.testing.replay`.
+    """
+    from agentnb.testing.fixtures import tape_of
+
+    mark = request.node.get_closest_marker(_TAPE_MARK)
+    options = dict(mark.kwargs) if mark is not None else {}
+    block = tape_of(request, hub, options, request.config.getoption("--agentnb-record"))
+    tape = block.__enter__()
+    yield tape
+    error = request.node.stash.get(_ERROR, None)
+    if error is None:
+        block.__exit__(None, None, None)
+    else:
+        block.__exit__(type(error), error, error.__traceback__)

@@ -26,7 +26,7 @@ def run(pytester, monkeypatch, files):
 
 def test_the_examples_of_the_guide_pass(pytester, monkeypatch):
     files = files_of(ROOT / "notebooks" / "guide" / "testing.md")
-    assert len(files) == 7
+    assert len(files) == 8
     tests = sum(text.count(" def test_") + text.count("\ndef test_") for text in files.values())
     assert run(pytester, monkeypatch, files) == {"passed": tests}
 

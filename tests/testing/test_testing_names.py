@@ -11,14 +11,15 @@ import agentnb.testing as package
 from agentnb.testing import HubClock, IdleReport, RecordedEvents, record_events, run_agent, run_job
 
 NAMES = """
-    AgentRun HubClock IdleReport JobRun RecordedEvents arun_agent arun_job assert_events
-    isolated_hub record_events register run_agent run_job run_until_idle
+    AgentRun HubClock IdleReport JobRun RecordedEvents TapeReplay arun_agent arun_job assert_events
+    isolated_hub record record_events register replay run_agent run_job run_until_idle
 """
 PUBLIC = {
     "AgentRun": "attempts errors logs message progress result steps",
     "HubClock": "advance offset skip time",
     "IdleReport": "approvals delayed errors jobs tasks",
     "JobRun": "attempts errors logs progress result",
+    "TapeReplay": "check hub job next outcome run steps unit",
     "RecordedEvents": "assert_events channels close count index on settle",
 }
 

@@ -27,6 +27,7 @@ from agentnb.core.headers import check_mapping
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.runtime import Runtime
+from agentnb.core.tape.hook import active
 from agentnb.core.trace.spans import Span
 from agentnb.core.twins import twin
 
@@ -363,17 +364,30 @@ class APIClient(Verbs):
         return self._kept
 
     def _do(self, step: Send | Pause | Call) -> Any:
+        tape = active()
         if isinstance(step, Send):
-            return self._transport.send(step.out)
+            if tape is None:
+                return self._transport.send(step.out)
+            from agentnb.core.api import taped
+
+            redactor = self._context.runtime.redactor
+            return taped.send(tape, lambda: self._transport, step.out, redactor)
         if isinstance(step, Pause):
-            return time.sleep(step.seconds)
+            return None if tape is not None and tape.replays else time.sleep(step.seconds)
         return self._loop.call(partial(step.function, step.argument))
 
     async def _ado(self, step: Send | Pause | Call) -> Any:
+        tape = active()
         if isinstance(step, Send):
-            return await self._transport.asend(step.out)
+            if tape is None:
+                return await self._transport.asend(step.out)
+            from agentnb.core.api import taped
+
+            redactor = self._context.runtime.redactor
+            return await taped.asend(tape, lambda: self._transport, step.out, redactor)
         if isinstance(step, Pause):
-            return await asyncio.sleep(step.seconds)
+            replays = tape is not None and tape.replays
+            return await asyncio.sleep(0 if replays else step.seconds)
         result = step.function(step.argument)
         return await result if inspect.isawaitable(result) else result
 

@@ -81,6 +81,7 @@ class DatabaseRunner(Runner):
         self.max_bytes = max_bytes
         self.runtime = runtime
         self.tracer = runtime.tracer
+        self.redactor = runtime.redactor
         self.log = runtime.log("db", connection=name, target=str(backend.target))
         self.pool = ConnectionPool(
             backend, name=name, size=pool_size, tracer=self.tracer, log=self.log

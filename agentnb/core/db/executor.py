@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Never
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
+from agentnb.core.db import taped
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.keywords import refuse_values
 from agentnb.core.db.result import Result, Script
@@ -12,19 +13,25 @@ from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
+from agentnb.core.tape.hook import active
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
     from types import TracebackType
 
     from agentnb.core.db.awaited import StatementThreads
+    from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
+    from agentnb.core.resilience import Deadline
     from agentnb.core.table import Table
+    from agentnb.core.tape.hook import Operation
     from agentnb.core.trace.spans import Span
 
 __all__ = ["Executor"]
+
+T = TypeVar("T")
 
 
 @refuse_unknown("db")
@@ -129,9 +136,29 @@ class Executor:
         refuse_values("query", unknown)
         watch = Watch(self.access.deadline(timeout))
         bounds = self.access.bounds(limit, max_bytes, preview)
-        return self.access.query(
-            scan(sql, self.access.backend.syntax), params or {}, bounds, watch, arrow=arrow
+        statement = scan(sql, self.access.backend.syntax)
+        return self._taped(
+            taped.ARROW if arrow else taped.QUERY,
+            lambda: self._arguments([statement], params),
+            lambda: self.access.query(statement, params or {}, bounds, watch, arrow=arrow),
         )
+
+    def _arguments(self, statements: Sequence[Statement], params: Any) -> dict[str, Any]:
+        """Return the arguments of statements as a tape keeps them."""
+        sql = ";\n".join(one.sql for one in statements)
+        return {"sql": sql, "params": taped.bound(statements, params or {})}
+
+    def _taped(
+        self, operation: Operation, arguments: Callable[[], dict[str, Any]], do: Callable[[], T]
+    ) -> T:
+        """Make a call, on the tape if there is one."""
+        tape = active()
+        if tape is None:
+            return do()
+        given = arguments()
+        if self.name != "default":
+            given["connection"] = self.name
+        return tape.call(operation, given, do, self.access.redactor)
 
     def execute(
         self,
@@ -173,7 +200,27 @@ class Executor:
         deadline = self.access.deadline(timeout)
         bounds = self.access.bounds(None, max_bytes)
         if params is None or hasattr(params, "keys"):
-            return self.access.query(statement, params or {}, bounds, Watch(deadline))  # type: ignore[arg-type]
+            one: Any = params or {}
+            return self._taped(
+                taped.EXECUTE,
+                lambda: self._arguments([statement], one),
+                lambda: self.access.query(statement, one, bounds, Watch(deadline)),
+            )
+        if active() is not None:
+            params = list(params)  # which may be read once
+        return self._taped(
+            taped.EXECUTE,
+            lambda: self._arguments([statement], params),
+            lambda: self._execute_many(statement, params, bounds, deadline),
+        )
+
+    def _execute_many(
+        self,
+        statement: Statement,
+        params: Sequence[Mapping[str, Any]],
+        bounds: Bounds,
+        deadline: Deadline,
+    ) -> Result:
         with (
             self.access.span("execute_many", statement.sql) as span,
             self.access.begun(deadline, folded=True) as inner,
@@ -217,13 +264,24 @@ class Executor:
             raise UsageError("there is no SQL to run", service="db", hint="such as select 1")
         watch = Watch(self.access.deadline(timeout))
         bounds = self.access.bounds(limit, max_bytes, preview)
+        return self._taped(
+            taped.SCRIPT,
+            lambda: self._arguments(statements, params),
+            lambda: self._script(statements, params or {}, bounds, watch),
+        )
+
+    def _script(
+        self,
+        statements: Sequence[Statement],
+        params: Mapping[str, Any],
+        bounds: Bounds,
+        watch: Watch,
+    ) -> Script:
         results = Script()
         with self.access.explained(), self.access.checkout(watch.deadline) as connection:
             for statement in statements:
                 try:
-                    results.append(
-                        self.access.run(connection, statement, params or {}, bounds, watch)
-                    )
+                    results.append(self.access.run(connection, statement, params, bounds, watch))
                 except AgentnbError as error:
                     if len(statements) == 1:
                         raise
@@ -262,6 +320,7 @@ class Executor:
         statement = scan(sql, self.access.backend.syntax)
         watch = Watch(self.access.deadline(timeout))
         chunk = whole("chunk", chunk, service="db")
+        self._taped(taped.STREAM, lambda: self._arguments([statement], params), lambda: None)
         found = self._chunks(statement, params or {}, chunk, watch)
         # In memory the loop's own statements need the one connection that there is.
         yield from list(found) if self.access.backend.alone else found
@@ -329,7 +388,11 @@ class Executor:
         from agentnb.core.db.load import load
 
         self.access.backend.require("load")
-        return load(self.access, source, table, if_exists, timeout)
+        return self._taped(
+            taped.LOAD,
+            lambda: {"table": table, "source": source, "if_exists": if_exists},
+            lambda: load(self.access, source, table, if_exists, timeout),
+        )
 
     def retype(self, table: str, *columns: str, timeout: float | None = None) -> Table:
         """Mend a table of SQLite in which an earlier release stored Decimals or offsets as text.
@@ -376,7 +439,11 @@ class Executor:
         """
         from agentnb.core.db.retype import retype
 
-        return retype(self.access, table, columns, timeout)
+        return self._taped(
+            taped.RETYPE,
+            lambda: {"table": table, "columns": list(columns)},
+            lambda: retype(self.access, table, columns, timeout),
+        )
 
     def tables(self, *, internal: bool = False) -> Table:
         """Return name and kind of every table and view.
@@ -389,8 +456,11 @@ class Executor:
         """
         from agentnb.core.db import schema
 
-        with self.access.span("tables"):
-            return schema.tables(self.access, internal=internal)
+        def do() -> Table:
+            with self.access.span("tables"):
+                return schema.tables(self.access, internal=internal)
+
+        return self._taped(taped.TABLES, lambda: {"internal": internal}, do)
 
     def describe(self, table: str) -> Table:
         """Return column, type, nullable, default and key of a table's columns.
@@ -402,8 +472,11 @@ class Executor:
         """
         from agentnb.core.db import schema
 
-        with self.access.span("describe", table=table):
-            return schema.describe(self.access, table)
+        def do() -> Table:
+            with self.access.span("describe", table=table):
+                return schema.describe(self.access, table)
+
+        return self._taped(taped.DESCRIBE, lambda: {"table": table}, do)
 
     aquery = twin(query)
     aexecute = twin(execute)

@@ -21,7 +21,7 @@ from agentnb.core.resilience import Deadline
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from logging import Logger, LoggerAdapter
 
@@ -54,6 +54,7 @@ class Runner(ABC):
     folded = False
     """Whether the statements are part of a call, whose span speaks for them."""
     log: LoggerAdapter[Logger]
+    redactor: Callable[[str], str]
     threads: StatementThreads
     """The threads in which awaited calls run."""
 

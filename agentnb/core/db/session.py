@@ -141,6 +141,7 @@ class SessionRunner(Runner):
         self.timeout = database.timeout
         self.max_bytes = database.max_bytes
         self.tracer = database.tracer
+        self.redactor = database.redactor
         self.log = database.log
         self.threads = database.threads
         self._idle = idle

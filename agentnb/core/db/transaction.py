@@ -7,15 +7,16 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db import copying, schema
+from agentnb.core.db import copying, schema, taped
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.open_transactions import opened
 from agentnb.core.db.runner import Runner
-from agentnb.core.errors import AgentnbError, QueryRejected, UsageError
+from agentnb.core.errors import AgentnbError, NotReplayable, QueryRejected, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.resilience import Deadline
+from agentnb.core.tape.hook import active
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -38,18 +39,26 @@ def begun(
     lender: Runner, database: DatabaseRunner, deadline: Deadline, *, folded: bool
 ) -> Iterator[TransactionRunner]:
     """Run a block in a transaction on a connection that the lender lends."""
+    tape = active()
+    if tape is not None and tape.replays:
+        yield from _block(ReplayedTransaction(database, deadline))
+        return
     with lender.checkout(deadline) as connection:
         transaction = TransactionRunner(database, connection, deadline)
         transaction.folded = folded
-        transaction.begin()
-        try:
-            with opened(database.backend.target.path):
-                yield transaction
-        except BaseException:
-            transaction.rollback()
-            raise
-        if transaction.open:
-            transaction.commit()
+        yield from _block(transaction)
+
+
+def _block(transaction: TransactionRunner) -> Iterator[TransactionRunner]:
+    transaction.begin()
+    try:
+        with opened(transaction.backend.target.path):
+            yield transaction
+    except BaseException:
+        transaction.rollback()
+        raise
+    if transaction.open:
+        transaction.commit()
 
 
 @refuse_unknown("db")
@@ -106,6 +115,7 @@ class TransactionRunner(Runner):
         self.max_bytes = database.max_bytes
         self.timeout = deadline.seconds or database.timeout
         self.tracer = database.tracer
+        self.redactor = database.redactor
         self.log = database.log
         self.threads = database.threads
         self._connection = connection
@@ -152,6 +162,15 @@ class TransactionRunner(Runner):
         return self.open and self.backend.failed(self._connection)
 
     def _send(self, what: str, action: Callable[[Connection], object]) -> None:
+        tape = active()
+        if tape is None:
+            self._sent(what, action)
+            return
+        arguments = {} if self.name == "default" else {"connection": self.name}
+        operation = taped.TRANSACTION[what]
+        tape.call(operation, arguments, lambda: self._sent(what, action), self.redactor)
+
+    def _sent(self, what: str, action: Callable[[Connection], object]) -> None:
         # What ends a transaction ends by itself, or its connection could not be used again.
         watch = Watch(Deadline.of(self.timeout), completes=what in {"commit", "rollback"})
         with self._lock, self.span(what):
@@ -237,6 +256,65 @@ class TransactionRunner(Runner):
     def error_of(self, error: Exception, watch: Watch, sql: str) -> AgentnbError | None:
         """Return our error for one of SQLAlchemy's or the driver's, None for others."""
         return self.database.error_of(error, watch, sql)
+
+
+class ReplayedTransaction(TransactionRunner):
+    """A transaction that a tape answers: it has no connection.
+
+    Parameters
+    ----------
+    database, deadline
+        As those of `TransactionRunner`.
+    """
+
+    def __init__(self, database: DatabaseRunner, deadline: Deadline) -> None:
+        super().__init__(database, _NONE, deadline)
+
+    def commit(self) -> None:
+        """Commit on the tape."""
+        self._check()
+        self.open = False
+        self._send("commit", self.backend.commit)
+
+    def rollback(self) -> None:
+        """Roll back on the tape."""
+        if self.open:
+            self.open = False
+            with contextlib.suppress(AgentnbError):  # the first error says what happened
+                self._send("rollback", self.backend.rollback)
+
+    @property
+    def failed(self) -> bool:
+        """Return False: a statement that would show it is answered by its error."""
+        return False
+
+    @contextmanager
+    def checkout(self, deadline: Deadline) -> Iterator[Connection]:
+        """Refuse: there is no connection."""
+        del deadline
+        raise NotReplayable(
+            "a transaction of a replay has no connection",
+            service="db",
+            hint="use its query, execute and script, which the tape answers",
+        )
+        yield self._connection
+
+    @contextmanager
+    def begun(self, deadline: Deadline, *, folded: bool = False) -> Iterator[TransactionRunner]:
+        """Run a block within this transaction, as the tape has it."""
+        del deadline, folded
+        self._check()
+        self._send("savepoint", _sql("savepoint agentnb"))
+        try:
+            yield self
+        except BaseException:
+            with contextlib.suppress(AgentnbError):  # as above
+                self._send("rollback", _sql("rollback to savepoint agentnb"))
+            raise
+        self._send("release", _sql("release savepoint agentnb"))
+
+
+_NONE: Any = None
 
 
 def _sql(text: str) -> Callable[[Connection], object]:

@@ -9,6 +9,8 @@ AgentnbError
 │   ├── FileExists        ... or a name that is taken (FileExistsError)
 │   ├── OptionRefused     ... it asked for more than is allowed
 │   ├── UnfitTask         ... a workflow cannot be made because of one of its tasks
+│   ├── ReplayDiverged    ... the code makes other calls than were recorded (AssertionError)
+│   ├── NotReplayable     ... a tape has no answer for a call
 │   └── UnkeptResult      ... it reads a result that could not be kept
 ├── ConfigError           fix the settings
 │   ├── UntrustedPath     ... which another user owns or can write
@@ -79,11 +81,13 @@ from agentnb.core.errors.leaves import (
     KernelOnlyError,
     LoadFailed,
     NonFastForward,
+    NotReplayable,
     OptionRefused,
     PartlyAdded,
     PathEscape,
     PoolTimeout,
     RateLimited,
+    ReplayDiverged,
     TaskFailed,
     UnfitTask,
     UnkeptResult,
@@ -142,6 +146,7 @@ __all__ = [
     "NotADirectory",
     "NotFoundError",
     "NotNullViolation",
+    "NotReplayable",
     "OptionRefused",
     "PartlyAdded",
     "PathEscape",
@@ -150,6 +155,7 @@ __all__ = [
     "QueryRejected",
     "RateLimited",
     "RejectedError",
+    "ReplayDiverged",
     "RepositoryNotFound",
     "RevisionNotFound",
     "TableNotFound",

@@ -31,16 +31,26 @@ __all__ = [
     "KernelOnlyError",
     "LoadFailed",
     "NonFastForward",
+    "NotReplayable",
     "OptionRefused",
     "PartlyAdded",
     "PathEscape",
     "PoolTimeout",
     "RateLimited",
+    "ReplayDiverged",
     "TaskFailed",
     "UnfitTask",
     "UnkeptResult",
     "UntrustedPath",
 ]
+
+
+class ReplayDiverged(UsageError, AssertionError):  # noqa: N818 - what happened, as its siblings say it
+    """The code makes other calls than the tape has; an ``AssertionError`` for test runners."""
+
+
+class NotReplayable(UsageError):  # noqa: N818 - what happened, as its siblings say it
+    """A tape has no answer for a call: streams, Arrow data and what was not kept whole."""
 
 
 class UnkeptResult(UsageError):  # noqa: N818 - what happened, as its siblings say it

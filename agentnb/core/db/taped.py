@@ -1,0 +1,174 @@
+"""Statements on a tape: their text and values, their rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.result import ArrowResult, Preview, Result, Script
+from agentnb.core.db.values import Columns
+from agentnb.core.table import Table
+from agentnb.core.tape.forms import NOTHING
+from agentnb.core.tape.hook import Operation
+from agentnb.core.tape.values import dump, dump_row, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from agentnb.core.db.text import Statement
+
+__all__ = [
+    "ARROW",
+    "DESCRIBE",
+    "EXECUTE",
+    "LOAD",
+    "QUERY",
+    "RETYPE",
+    "SCRIPT",
+    "STREAM",
+    "TABLES",
+    "TRANSACTION",
+    "bound",
+]
+
+_CUT = -1
+_ALWAYS = 200  # bytes of an answer beside its rows
+_CELL = 16
+_LARGEST = 1_000_000
+"""Bytes beyond which no tape keeps an answer, so that no more of it is looked at."""
+
+
+def _size(rows: Sequence[Sequence[Any]]) -> int:
+    """Return about the bytes of rows; `_CUT` of too many."""
+    size = _ALWAYS
+    for row in rows:
+        size += _CELL * len(row)
+        for one in row:
+            if type(one) is str or type(one) is bytes:
+                size += len(one)
+        if size > _LARGEST:
+            return _CUT
+    return size
+
+
+class _Results:
+    """The form of the result of a statement."""
+
+    def hold(self, answer: Result) -> tuple[Any, int]:
+        """Return the result with a copy of its rows."""
+        if isinstance(answer, Preview | ArrowResult):
+            return None, _CUT
+        rows = answer.rows
+        size = _size(rows)
+        return (None, size) if size == _CUT else ((answer, list(rows)), size)
+
+    def dump(self, held: Any, redactor: Callable[[str], str]) -> dict[str, Any]:
+        """Return the plain value of a result, with columns of secret names masked."""
+        result, rows = held
+        found: dict[str, Any] = {"rowcount": result.rowcount}
+        if result.returns_rows:
+            names = result.columns
+            found["columns"] = [redactor(name) for name in names]
+            found["rows"] = [dump_row(names, row, redactor) for row in rows]
+            if any(result.kinds):
+                found["kinds"] = list(result.kinds)
+        if result.truncated:
+            found["truncated"] = True
+        if result.notices:
+            found["notices"] = dump(list(result.notices), redactor)
+        return found
+
+    def load(self, data: dict[str, Any]) -> Result:
+        """Return the result of a plain value."""
+        columns: Any = data.get("columns", ())
+        if "kinds" in data:
+            columns = Columns(columns, data["kinds"])
+        made = Result(
+            columns,
+            [tuple(load(row)) for row in data.get("rows", ())],
+            rowcount=int(data["rowcount"]),
+            truncated=bool(data.get("truncated")),
+            returns_rows="columns" in data,
+        )
+        made.notices = tuple(data.get("notices", ()))
+        return made
+
+
+class _Scripts:
+    """The form of the results of a script."""
+
+    def hold(self, answer: Script) -> tuple[Any, int]:
+        """Return what is held of each result."""
+        parts = [_RESULTS.hold(one) for one in answer]
+        if any(size == _CUT for _, size in parts):
+            return None, _CUT
+        return [held for held, _ in parts], sum(size for _, size in parts)
+
+    def dump(self, held: Any, redactor: Callable[[str], str]) -> list[Any]:
+        """Return the plain value of each."""
+        return [_RESULTS.dump(one, redactor) for one in held]
+
+    def load(self, data: list[Any]) -> Script:
+        """Return the results of plain values."""
+        return Script(map(_RESULTS.load, data))
+
+
+class _Tables:
+    """The form of a table, as of `Executor.describe`."""
+
+    def hold(self, answer: Table) -> tuple[Any, int]:
+        """Return the table with a copy of its rows."""
+        rows = list(answer.rows)
+        size = _size(rows)
+        return (None, size) if size == _CUT else ((answer, rows), size)
+
+    def dump(self, held: Any, redactor: Callable[[str], str]) -> dict[str, Any]:
+        """Return the plain value of a table."""
+        table, rows = held
+        names = list(table.columns)
+        found = {
+            "columns": [redactor(name) for name in names],
+            "rows": [dump(list(row), redactor) for row in rows],
+        }
+        return found | ({"note": redactor(table.note)} if table.note else {})
+
+    def load(self, data: dict[str, Any]) -> Table:
+        """Return the table of a plain value."""
+        rows = [tuple(load(row)) for row in data["rows"]]
+        return Table(data["columns"], rows, note=data.get("note", ""))
+
+
+def _source(arguments: dict[str, Any], redactor: Callable[[str], str]) -> dict[str, Any]:
+    """Return the arguments of `Executor.load`: of its source the rows, or the path."""
+    source = arguments["source"]
+    if not isinstance(source, str | list):
+        source = type(source).__name__
+    return {**arguments, "source": dump(source, redactor)}
+
+
+def bound(statements: Iterable[Statement], params: Any) -> Any:
+    """Return the values that statements bind; params may be a whole namespace.
+
+    >>> from agentnb.core.db.text import scan
+    >>> bound([scan("select :n")], {"n": 1, "secret": 2})
+    {'n': 1}
+    """
+    if not hasattr(params, "keys"):
+        return params
+    names = {bind.name.partition(".")[0] for one in statements for bind in one.binds}
+    return {name: params[name] for name in sorted(names) if name in params}
+
+
+_RESULTS = _Results()
+QUERY = Operation("db", "query", _RESULTS)
+ARROW = Operation("db", "query", None, "Arrow data are not recorded: leave arrow=True away")
+EXECUTE = Operation("db", "execute", _RESULTS)
+SCRIPT = Operation("db", "script", _Scripts())
+LOAD = Operation("db", "load", _RESULTS, prepare=_source)
+RETYPE = Operation("db", "retype", _Tables())
+TABLES = Operation("db", "tables", _Tables())
+DESCRIBE = Operation("db", "describe", _Tables())
+STREAM = Operation("db", "stream", None, "streams of rows are not recorded")
+TRANSACTION = {
+    name: Operation("db", name, NOTHING)
+    for name in ("begin", "commit", "rollback", "savepoint", "release")
+}

@@ -1,0 +1,210 @@
+"""Plain values of a tape: JSON that keeps types, with the secrets masked by structure."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.redact import MASK, is_secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = [
+    "TapeRedactor",
+    "Unkept",
+    "dump",
+    "dump_row",
+    "load",
+    "masked",
+    "masked_again",
+    "masked_bytes",
+    "raw",
+]
+
+_TAG = "$"
+_SHORTEST = 6
+_PLAIN = frozenset({type(None), bool, int})
+
+
+class Unkept(Exception):  # noqa: N818 - what happened; never leaves the package
+    """A value of a class that a tape cannot keep."""
+
+
+def raw(text: str) -> str:
+    """Mask nothing, not even by name: for what is masked later."""
+    return text
+
+
+def dump(value: Any, redactor: Callable[[str], str] = str) -> Any:
+    """Return the plain value of a value, with its secrets masked.
+
+    >>> dump({"n": 1, "password": "hunter22", "at": b"x"})
+    {'n': 1, 'password': '••••••', 'at': {'$': 'bytes', 'parts': ['eA==']}}
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is str:
+        return redactor(value)
+    if kind is float:
+        return value if math.isfinite(value) else _tagged("float", repr(value))
+    if kind is bytes or kind is memoryview:
+        return _tagged("bytes", base64.b64encode(masked_bytes(bytes(value), redactor)).decode())
+    if kind is list:
+        return [dump(one, redactor) for one in value]
+    if kind is tuple:
+        return _tagged("tuple", *(dump(one, redactor) for one in value))
+    if kind is dict:
+        return _dict(value, redactor)
+    return _other(value, redactor)
+
+
+def masked_bytes(data: bytes, redactor: Callable[[str], str]) -> bytes:
+    """Return bytes with the secrets in them as stars."""
+    text = data.decode("latin-1")
+    hidden = redactor(text)
+    return data if hidden == text else hidden.replace(MASK, "*" * len(MASK)).encode("latin-1")
+
+
+def _dict(value: dict[Any, Any], redactor: Callable[[str], str]) -> Any:
+    if all(type(key) is str for key in value) and _TAG not in value:
+        return {redactor(key): masked(key, one, redactor) for key, one in value.items()}
+    return _tagged("dict", *([dump(k, redactor), masked(k, v, redactor)] for k, v in value.items()))
+
+
+def masked(name: Any, value: Any, redactor: Callable[[str], str] = str) -> Any:
+    """Return the plain value of a value with a name, masked if the name is that of a secret."""
+    if redactor is not raw and value is not None and type(name) is str and is_secret_name(name):
+        if type(value) is str and isinstance(redactor, TapeRedactor):
+            redactor.learn(value)
+        return MASK
+    return dump(value, redactor)
+
+
+def masked_again(plain: Any, redactor: Callable[[str], str]) -> Any:
+    """Return a plain value that was made by `raw`, masked.
+
+    >>> masked_again(dump({"token": "abc"}, raw), str)
+    {'token': '••••••'}
+    """
+    if isinstance(plain, str):
+        return redactor(plain)
+    if isinstance(plain, list):
+        return [masked_again(one, redactor) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if _TAG in plain:
+        return {_TAG: plain[_TAG], "parts": masked_again(plain["parts"], redactor)}
+    return {
+        key: masked(key, value, redactor) if is_secret_name(key) else masked_again(value, redactor)
+        for key, value in plain.items()
+    }
+
+
+class TapeRedactor:
+    """Masks the secrets of a tape: those of its services, and those that were found in it.
+
+    A token that came under its name in one answer is in another call under any name.
+
+    Examples
+    --------
+    >>> redactor = TapeRedactor()
+    >>> _ = dump({"token": "abc-123"}, redactor)
+    >>> redactor("GET /sessions/abc-123")
+    'GET /sessions/••••••'
+    """
+
+    def __init__(self) -> None:
+        self._redactors: dict[int, Callable[[str], str]] = {}
+        self._learned: set[str] = set()
+
+    def add(self, redactor: Callable[[str], str]) -> None:
+        """Mask by another redactor, too."""
+        if id(redactor) not in self._redactors:
+            self._redactors[id(redactor)] = redactor  # kept, so that no other has its id
+
+    def learn(self, secret: str) -> None:
+        """Mask a text; a short one may be anything."""
+        if len(secret) >= _SHORTEST and MASK not in secret:
+            self._learned.add(secret)
+
+    def __call__(self, text: str) -> str:
+        """Return the text with every secret masked."""
+        for secret in sorted(self._learned, key=len, reverse=True):
+            if secret in text:
+                text = text.replace(secret, MASK)
+        for redactor in list(self._redactors.values()):
+            text = redactor(text)
+        return text
+
+
+def dump_row(names: Sequence[str], row: Iterable[Any], redactor: Callable[[str], str]) -> list[Any]:
+    """Return a row as plain values, with columns of secret names masked."""
+    return [masked(name, one, redactor) for name, one in zip(names, row, strict=True)]
+
+
+def _tagged(tag: str, *parts: Any) -> dict[str, Any]:
+    return {_TAG: tag, "parts": list(parts)}
+
+
+def _other(value: Any, redactor: Callable[[str], str]) -> Any:
+    from agentnb.core.codec.scalars import DUMPED_SCALARS
+
+    kind = type(value)
+    found = DUMPED_SCALARS.get(f"{kind.__module__}.{kind.__qualname__}")
+    if found is not None:
+        tag, parts = found
+        return _tagged(tag, *(dump(part, redactor) for part in parts(value)))
+    if kind is set or kind is frozenset:
+        return _tagged(kind.__name__, *sorted((dump(one, redactor) for one in value), key=repr))
+    # As the codec writes it wherever a value crosses a boundary: models, enums, numpy.
+    from agentnb.core.codec import NOT_JSON, decode, to_json
+
+    try:
+        plain = decode(to_json(value))
+    except NOT_JSON:
+        return _tagged("unkept", f"{kind.__module__}.{kind.__qualname__}")
+    return _tagged("json", dump(plain, redactor))
+
+
+def load(data: Any) -> Any:
+    """Return the value of a plain value.
+
+    >>> load(dump((1, {"a": float("inf")})))
+    (1, {'a': inf})
+
+    Raises
+    ------
+    Unkept
+        It holds a value that the tape could not keep.
+    """
+    if isinstance(data, list):
+        return [load(one) for one in data]
+    if not isinstance(data, dict):
+        return data
+    if _TAG not in data:
+        return {key: load(one) for key, one in data.items()}
+    tag, parts = data[_TAG], data["parts"]
+    if tag == "unkept":
+        raise Unkept(parts[0])
+    if tag == "dict":
+        return {load(key): load(one) for key, one in parts}
+    return _LOADERS[tag](*map(load, parts)) if tag in _LOADERS else _scalar(tag, parts)
+
+
+def _scalar(tag: str, parts: list[Any]) -> Any:
+    from agentnb.core.codec.scalars import SCALARS
+
+    return SCALARS[tag](*map(load, parts))
+
+
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "bytes": base64.b64decode,
+    "float": float,
+    "json": lambda plain: plain,
+    "tuple": lambda *parts: parts,
+    "set": lambda *parts: set(parts),
+    "frozenset": lambda *parts: frozenset(parts),
+}

@@ -1,0 +1,57 @@
+"""The tape of a test, by the name of the test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import NotFoundError
+from agentnb.core.tape.document import SUFFIX
+from agentnb.testing.tapes import recording_for_tests, replay
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import pytest
+
+    from agentnb.core.hub import Hub
+
+__all__ = ["tape_of"]
+
+_NO_NAME = re.compile(r"[^\w.-]+")
+
+
+def tape_of(
+    request: pytest.FixtureRequest, hub: Hub, options: dict[str, Any], mode: str
+) -> AbstractContextManager[Any]:
+    """Return the block of a test's tape, recorded or replayed.
+
+    Parameters
+    ----------
+    request
+        That of the fixture.
+    hub
+        The test's.
+    options
+        Those of the mark: ``path``, and the options of `replay`.
+    mode
+        ``none``, ``new`` or ``all``: the tapes that are recorded.
+
+    Raises
+    ------
+    NotFoundError
+        There is no tape, and none is to be recorded.
+    """
+    name = _NO_NAME.sub("-", request.node.name).strip("-")
+    path = Path("tapes") / f"{request.path.stem}.{name}{SUFFIX}"
+    path = request.path.parent / options.pop("path", path)
+    if mode == "all" or (mode == "new" and not path.exists()):
+        return recording_for_tests(path, hub)
+    if not path.exists():
+        raise NotFoundError(
+            f"the test has no tape {path}",
+            service="tape",
+            hint=f"record it: pytest --agentnb-record=new {request.node.nodeid}",
+        )
+    return replay(path, hub=hub, **options)

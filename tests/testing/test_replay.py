@@ -1,0 +1,440 @@
+"""`record` and `replay`: calls of `hub.db` and `hub.api` are answered from a tape."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from agentnb.core.errors import (
+    NotReplayable,
+    ReplayDiverged,
+    UnavailableError,
+    UniqueViolation,
+    UsageError,
+)
+from agentnb.core.redact import MASK
+from agentnb.testing import isolated_hub, record, replay
+from tests.testing.tape_server import TapeServer
+
+CANARY = "Kan4ri-7f3e91"
+KNOWN = "zebra-98765-q"
+JOB = {"to": "ada", "n": 2}
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """Return the hub of the module's tests, which a replay must not use."""
+    with isolated_hub() as hub:
+        yield hub
+
+
+@pytest.fixture
+def server():
+    made = TapeServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "x.tape.json"
+
+
+def remind(job, url, *, sql="select :n as n, 'ada' as name", before=None, mended=True):
+    """Do a night's work: a query, an API that fails once, and a mistake."""
+    if before is not None:
+        before(job.hub)
+    row = job.hub.db.query(sql, {"n": job.data["n"]})[0]
+    found = job.hub.api(url).get("/x")
+    if not mended:
+        raise ValueError(f"no {found['kind']} for {row.name}")
+    return f"reminded {row.name} of {found['kind']}"
+
+
+@pytest.fixture
+def night(shared, server, path):
+    """Return the tape of work that has failed, and the URL that is away by now."""
+    server.on("/x", (503, {}, {}), {"kind": "tea"})
+    url = server.url
+
+    def fail():
+        with record(path, data=JOB, hub=shared) as tape:
+            remind(tape.job, url, mended=False)
+
+    with pytest.raises(ValueError, match="no tea for ada"):
+        fail()
+    server.paths.clear()  # another call is an error of the server
+    return path, url
+
+
+def test_mended_code_is_proven_on_the_recorded_answers(night):
+    path, url = night
+    with replay(path) as tape:
+        assert str(tape.next) == "db.query \"select :n as n, 'ada' as name\""
+        assert remind(tape.job, url) == "reminded ada of tea"
+        assert tape.next is None
+    assert [step.operation for step in tape.steps] == ["query", "GET", "GET"]
+    assert (tape.outcome.error, tape.outcome.message) == ("ValueError", "no tea for ada")
+    with pytest.raises(ReplayDiverged, match="recorded ValueError: no tea for ada, now returned 1"):
+        tape.check(1)
+
+
+@pytest.mark.parametrize(
+    ("work", "message"),
+    [
+        (
+            lambda job, url: remind(job, url, sql="select 1"),
+            'step 1 went another way: recorded db.query "select :n .*", now db.query "select 1"',
+        ),
+        (lambda job, _: job.hub.db.query("select :n as n, 'ada' as name", job.data), "not made"),
+        (
+            lambda job, url: remind(job, url, before=lambda hub: hub.api(url).get("/x")),
+            "step 1 .*, now api GET http.*/x .*recorded later, as step 2; strict=False takes it",
+        ),
+        (
+            lambda job, url: (remind(job, url), job.hub.db.execute("delete from t")),
+            'a step more than was recorded: db.execute "delete from t"',
+        ),
+        (
+            lambda job, url: remind(job.__class__(**FEWER, hub=job.hub), url),
+            r"step 1 .*params\.n: recorded 2, now 3",
+        ),
+    ],
+    ids=["other", "fewer", "order", "extra", "values"],
+)
+def test_code_that_goes_another_way_is_named(night, work, message):
+    path, url = night
+
+    def again():
+        with replay(path) as tape:
+            work(tape.job, url)
+
+    with pytest.raises(ReplayDiverged, match=message):
+        again()
+
+
+FEWER = {"id": "1", "data": {"to": "ada", "n": 3}, "queue": "q", "attempt": 1}
+
+
+def test_nothing_of_a_replay_reaches_a_server(night, server):
+    path, url = night
+    asked = len(server.asked)
+    with replay(path) as tape, ThreadPoolExecutor(1) as threads:
+        # Threads that know nothing of the test are answered from the tape, too.
+        assert threads.submit(remind, tape.job, url).result() == "reminded ada of tea"
+    assert len(server.asked) == asked
+
+
+def test_results_are_those_of_the_database(shared, path):
+    def work(hub):
+        hub.db.execute("create table if not exists item (id int primary key, at datetime)")
+        with hub.db.transaction() as tx:
+            tx.execute("delete from item")
+            done = tx.execute("insert into item values (1, :at)", {"at": dt.datetime(2026, 1, 2)})
+            many = tx.execute("insert into item values (:n, null)", [{"n": 2}, {"n": 3}])
+        with pytest.raises(UniqueViolation, match="item") as caught:
+            hub.db.execute("insert into item values (1, null)")
+        with (
+            hub.db.session() as session,
+            pytest.raises(ZeroDivisionError),
+            session.transaction() as tx,
+        ):
+            tx.execute("delete from item")
+            raise ZeroDivisionError
+        both = hub.db.script("select 1 as n; select 2 as n")
+        found = hub.db.query("select * from item order by id", limit=2)
+        table = hub.db.describe("item")
+        loaded = hub.db.load([{"a": Decimal("1.50")}], "loaded", if_exists="replace")
+        return [
+            *(done.rowcount, many.rowcount, repr(done), caught.value.constraint, found.truncated),
+            *(found.columns, list(found.rows), repr(found), [one.scalar() for one in both]),
+            *(repr(table), loaded.rowcount, [row.name for row in hub.db.tables()]),
+        ]
+
+    with record(path, hub=shared) as tape:
+        first = work(shared)
+        tape.check(first[:2])
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+        tape.check(first[:2])
+        with pytest.raises(ReplayDiverged, match=r"result.*recorded"):
+            tape.check([5])
+
+
+def test_awaited_calls_and_calls_at_the_same_time_are_replayed(shared, server, path):
+    server.on("/a", {"n": 1})
+    server.on("/b", {"n": 2})
+
+    async def work(hub, names):
+        api = hub.api(server.url)
+        found = await asyncio.gather(*[api.aget(f"/{name}") for name in names])
+        async with hub.db.atransaction() as tx:
+            row = await tx.aquery("select 7 as n")
+        return [*(one["n"] for one in found), row.scalar()]
+
+    with record(path, hub=shared):
+        assert asyncio.run(work(shared, "ab")) == [1, 2, 7]
+    with replay(path) as tape:
+        assert asyncio.run(work(tape.hub, "ba")) == [2, 1, 7]
+
+
+def test_a_network_that_failed_fails_again_and_is_tried_again(shared, path):
+    dead = TapeServer()
+    dead.stop()
+
+    def work(hub):
+        with pytest.raises(UnavailableError) as caught:
+            hub.api(dead.url, retries=1).get("/x")
+        return caught.value.message, caught.value.hint
+
+    with record(path, hub=shared):
+        first = work(shared)
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+    assert len(tape.steps) == 2
+
+
+def test_bodies_of_all_kinds_are_compared_and_given(shared, server, path):
+    server.on("/text", (200, b"plain", {"content-type": "text/plain"}))
+    server.on("/bytes", (200, b"\xff\x00", {"content-type": "application/octet-stream"}))
+
+    def work(hub, order):
+        api = hub.api(server.url)
+        return (
+            api.post("/text", order, expect="text"),
+            api.post("/bytes", b"\xfe", expect="bytes"),
+            api.post("/text", form={"a": "1"}, files={"f": b"\x00"}, expect="text"),
+        )
+
+    with record(path, hub=shared):
+        first = work(shared, {"n": 1})
+    with replay(path) as tape:
+        assert work(tape.hub, {"n": 1}) == first == ("plain", b"\xff\x00", "plain")
+
+    def other():
+        with replay(path) as tape:
+            work(tape.hub, {"n": 2})
+
+    with pytest.raises(ReplayDiverged, match=r"json\.n: recorded 1, now 2"):
+        other()
+
+
+def test_what_cannot_be_replayed_is_refused_with_its_reason(shared, server, path):
+    server.on("/x", {})
+    with record(path, hub=shared):
+        list(shared.db.stream("select 1"))
+        with shared.api(server.url).stream("GET", "/x") as reply:
+            list(reply.bytes())
+        shared.db.query("select 1", arrow=True)
+
+    def streams(tape):
+        list(tape.hub.db.stream("select 1"))
+
+    def through(*calls):
+        with replay(path) as tape:
+            for call in calls:
+                call(tape)
+
+    with pytest.raises(NotReplayable, match="streams of rows are not recorded"):
+        through(streams)
+    document = json.loads(path.read_text())
+    reasons = [step["refused"] for step in document["steps"]]
+    assert reasons[1:] == [
+        "streams and downloads are not recorded",
+        "Arrow data are not recorded: leave arrow=True away",
+    ]
+
+
+def test_no_secret_is_on_a_tape(server, path):
+    login = {"user": "ada", "api_key": CANARY, "deep": [{"dsn": f"postgresql://u:{CANARY}@db/x"}]}
+    server.on("/login", (200, login, {"set-cookie": f"sid={CANARY}"}))
+    server.on(f"/users/{CANARY}", {"name": "ada"})
+    server.on("/wrong", (400, {"message": f"no such token {CANARY}"}, {}))
+    with isolated_hub() as hub:
+        hub.settings.redactor.add(KNOWN)
+
+        def work():
+            api = hub.api(server.url, auth=CANARY)
+            found = api.post("/login", {"password": CANARY}, params={"token": CANARY})
+            hub.db.query(f"select '{CANARY}' as secret, 'postgresql://u:{CANARY}@db/x' as dsn")
+            hub.db.query(f"select 1 -- password={CANARY}")
+            hub.db.query("select :token as n, :k as k", {"token": CANARY, "k": KNOWN})
+            api.get(f"/users/{found['api_key']}")
+            api.post("/wrong")
+
+        def recorded():
+            with record(path, data={"secret": CANARY, "n": 1}, hub=hub):
+                work()
+
+        with pytest.raises(Exception, match="/wrong"):
+            recorded()
+    text = path.read_text()
+    assert CANARY not in text
+    assert KNOWN not in text
+    assert json.loads(text)["unit"]["data"] == {"secret": MASK, "n": 1}
+    with replay(path) as tape:  # with the masked values, and without knowing the secrets
+        api = tape.hub.api(server.url, auth="another")
+        key = api.post("/login", {"password": "p"}, params={"token": "t"})["api_key"]
+        tape.hub.db.query(f"select '{CANARY}' as secret, 'postgresql://u:{CANARY}@db/x' as dsn")
+        tape.hub.db.query("select 1 -- password=other")
+        tape.hub.db.query("select :token as n, :k as k", {"token": "x", "k": "y"})
+        api.get(f"/users/{key}")
+        with pytest.raises(Exception, match="/wrong"):
+            api.post("/wrong")
+
+
+def test_the_time_is_that_of_the_record(shared, path):
+    with record(path, hub=shared):
+        shared.db.query("select 1")
+    document = json.loads(path.read_text())
+    document["began"] = "2020-01-02T03:04:05+00:00"
+    path.write_text(json.dumps(document))
+    year = dt.datetime.now(dt.UTC).year
+    with replay(path) as tape:
+        assert dt.datetime.now(dt.UTC).replace(second=0, microsecond=0).minute == 4
+        tape.hub.db.query("select 1")
+    with replay(path, clock=False) as tape:
+        assert dt.datetime.now(dt.UTC).year == year
+        tape.hub.db.query("select 1")
+
+
+def test_a_processor_or_an_agent_runs_with_what_was_recorded(shared, path):
+    def double(job):
+        job.log("working")
+        return job.hub.db.query("select :n * 2 as n", {"n": job.data["n"]}).scalar()
+
+    async def total(_, ctx):
+        row = await ctx.db.aquery("select 5 as n")
+        return await ctx.astep("rate", lambda: 2) * (row.scalar() + ctx.inputs["net"])
+
+    with record(path, data={"n": 4}, hub=shared) as tape:
+        tape.check(double(tape.job))
+    with replay(path, hub=shared) as tape:
+        tape.check(tape.run(double))
+    document = json.loads(path.read_text())
+    document["unit"] = {"kind": "task", "data": None, "inputs": {"net": 1}, "steps": {"rate": 10}}
+    document["steps"][0] |= {"arguments": {"sql": "select 5 as n", "params": {}}}
+    document["steps"][0]["answer"] |= {"rows": [[5]]}
+    path.write_text(json.dumps(document))
+    with replay(path, hub=shared) as tape:
+        assert tape.run(total) == 60
+        with pytest.raises(UsageError, match="cannot be imported: it has none"):
+            tape.run()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ignore": "params.id"}, "ignore must be a list of names"),
+        ({"hub": 1}, "hub must be a Hub"),
+        ({"strikt": True}, "replay has no option strikt"),
+    ],
+    ids=["text", "hub", "option"],
+)
+def test_bad_arguments_are_refused_before_anything_is_replayed(path, options, message):
+    def ask():
+        with replay(path, **options):
+            pass
+
+    with pytest.raises(UsageError, match=message):
+        ask()
+
+
+@pytest.mark.parametrize("given", [None, "", 5], ids=repr)
+def test_a_path_is_needed(given):
+    with pytest.raises(UsageError, match="the path of a tape"), replay(given):
+        pass
+    with pytest.raises(UsageError, match="the path of a tape"), record(given):
+        pass
+
+
+@pytest.fixture
+def run_tests(pytester, monkeypatch):
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(*options):
+        plugins = ("-p", "agentnb.testing.plugin", "-p", "no:cacheprovider")
+        return pytester.runpytest_subprocess(*plugins, *options)
+
+    return run
+
+
+def test_the_fixture_records_once_and_replays_from_then_on(run_tests, pytester):
+    pytester.makepyfile(
+        test_shop=textwrap.dedent(
+            """
+            import pytest
+
+            SQL = "select 6 as n"
+
+            def test_works(agentnb_tape):
+                assert agentnb_tape.run(lambda job: job.hub.db.query(SQL).scalar()) == 6
+
+            @pytest.mark.agentnb_tape(path="own.tape.json", ignore=["params.n"])
+            def test_ignores(agentnb_tape):
+                import random
+                params = {"n": random.random()}
+                assert agentnb_tape.hub.db.query("select :n as n", params).rowcount == 1
+
+            def test_swallows(agentnb_tape):
+                try:
+                    agentnb_tape.hub.db.query(SQL)
+                except Exception:
+                    pass
+            """
+        )
+    )
+    run_tests("--agentnb-record=new").assert_outcomes(passed=3)
+    assert sorted(one.name for one in pytester.path.rglob("*.tape.json")) == [
+        "own.tape.json",
+        "test_shop.test_swallows.tape.json",
+        "test_shop.test_works.tape.json",
+    ]
+    test = pytester.path / "test_shop.py"
+    more = "\n\ndef test_new(agentnb_tape):\n    pass\n"
+    test.write_text(test.read_text().replace("6 as n", "7 as n") + more)
+    again = run_tests()
+    again.assert_outcomes(passed=2, failed=1, errors=2)
+    again.stdout.fnmatch_lines(["*record it: pytest --agentnb-record=new test_shop.py::test_new*"])
+    again.stdout.fnmatch_lines(["*step 1 went another way*6 as n*now*7 as n*"])
+
+
+def test_a_replay_needs_no_network(night, tmp_path):
+    path, url = night
+    unshare = shutil.which("unshare")
+    words = [unshare or "unshare", "--net", "true"]
+    if unshare is None or subprocess.run(words, capture_output=True, check=False).returncode:
+        pytest.skip("no network namespaces (root?)")
+    program = tmp_path / "again.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        from agentnb.testing import replay
+        from tests.testing.test_replay import remind
+
+        with replay({str(path)!r}) as tape:
+            print(remind(tape.job, {url!r}), tape.run(lambda job: job.id) != "")
+        """)
+    )
+    words = [unshare, "--net", sys.executable, str(program)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=root)
+    assert (done.stdout, done.returncode) == ("reminded ada of tea True\n", 0), done.stderr
+
+
+def test_threads_of_the_user_are_recorded(shared, path):
+    with record(path, hub=shared) as tape:
+        thread = threading.Thread(target=lambda: shared.db.query("select 1"))
+        thread.start()
+        thread.join()
+        assert tape.count == 1
