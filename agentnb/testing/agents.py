@@ -189,7 +189,7 @@ def _run(hub: Hub, order: _Order, loop: LoopThread | None = None) -> AgentRun:
             if claim.payload.name == task and claim.attempt == 1:
                 journal = Journal(workflows._transactions, claim.payload)  # noqa: SLF001 - as above
                 for name, value in steps.items():
-                    journal.keep_step(name, value, None)
+                    journal.keep_step(name, value, None, None)
 
         ran: Ran | None = None
         errors: list[BaseException] = []

@@ -23,7 +23,7 @@ WRITES = {
     "release": release,
 }
 RECORDS = {
-    "step": lambda journal: journal.keep_step("ask", '"stale"', None),
+    "step": lambda journal: journal.keep_step("ask", '"stale"', None, None),
     "progress": lambda journal: journal.progress(0.9, "stale"),
     "log": lambda journal: journal.log("stale", "stale"),
 }
@@ -83,6 +83,6 @@ def test_an_entry_is_never_used_twice_after_retries_and_releases(workflows, clai
 
 def test_a_step_that_is_kept_twice_keeps_its_first_result(workflows, claims):
     journal = Journal(workflows._transactions, claims[1])
-    assert journal.keep_step("ask", "1", None)
-    assert journal.keep_step("ask", "2", None)
-    assert journal.step("ask") == ("1", None)
+    assert journal.keep_step("ask", "1", None, "a")
+    assert journal.keep_step("ask", "2", None, "b")
+    assert journal.step("ask") == ("1", None, "a")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import msgspec
 
-from agentnb.core.codec import check_schema
 from agentnb.core.errors import Final, TaskNotFound, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
+from agentnb.core.workflow.step_options import StepOptions
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from agentnb.core.redis import RedisClient
     from agentnb.core.workflow.execution import TaskExecution
     from agentnb.core.workflow.info import TaskInfo
+    from agentnb.core.workflow.step_options import ErrorClasses, OnChange, StepArguments
     from agentnb.core.workflow.stepping import TypedSteps
 
 __all__ = ["SERVICES", "Context", "WorkflowInfo"]
@@ -209,28 +210,62 @@ class Context(Stepping):
         return self._execution.around.results.one(task.workflow_id, name, type)
 
     @overload
-    def with_options(self, *, returns: TypeForm[T]) -> TypedSteps[T]: ...
+    def with_options(
+        self, *, returns: TypeForm[T], **options: Unpack[StepArguments]
+    ) -> TypedSteps[T]: ...
     @overload
-    def with_options(self, *, returns: None = ...) -> Stepping: ...
-    def with_options(self, *, returns: Any = None) -> Any:
+    def with_options(
+        self, *, returns: None = ..., **options: Unpack[StepArguments]
+    ) -> Stepping: ...
+    def with_options(
+        self,
+        *,
+        returns: Any = None,
+        attempts: int = 1,
+        backoff: float = 2.0,
+        timeout: float | None = None,
+        final: ErrorClasses = (),
+        on_change: OnChange = "warn",
+    ) -> Any:
         """Return an object whose `step` and `astep` have options of their own.
 
         Parameters
         ----------
         returns
             The type of the steps' results; None for that of the function's annotation.
+        attempts
+            How often a step is called within one attempt at the task, until it succeeds.
+        backoff
+            Seconds before it is called a second time; they double with each further call, up to
+            300 s, with a fifth of jitter.
+        timeout
+            Seconds that one call may take; for coroutine functions only.
+        final
+            A class of errors, or several, after which neither the step nor the task is attempted
+            again.
+        on_change
+            What becomes of a step that an earlier attempt has done with other arguments:
+            ``"warn"`` uses its result and logs a line, ``"fail"`` raises, ``"again"`` calls it
+            again. Arguments are compared as JSON, those without a JSON form by their classes.
 
         Raises
         ------
         UsageError
-            No JSON can be read as the type.
+            One of them is not what it may be.
 
         Examples
         --------
-        ``ctx.with_options(returns=Report).step("ask", ask, "why?")``
+        ``ctx.with_options(returns=Report, attempts=3, final=KeyError).step("ask", ask, "why?")``
         """
-        check_schema(returns, "workflow", "returns")
-        return Stepping(self._execution, self._names, is_async=self._async, returns=returns)
+        options = StepOptions.of(
+            returns=returns,
+            attempts=attempts,
+            backoff=backoff,
+            timeout=timeout,
+            final=final,
+            on_change=on_change,
+        )
+        return Stepping(self._execution, self._names, is_async=self._async, options=options)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Record the progress of the task.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.codec import Kept, Unkept, read
-from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult
+from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult, UsageError
 from agentnb.core.failure import words_of
 from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.callthreads import CallThreads
-    from agentnb.core.codec import Json, TypeCodec
+    from agentnb.core.codec import Json
     from agentnb.core.loop import LoopThread
     from agentnb.core.runtime import Runtime
     from agentnb.core.trace import ServiceLog
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.claiming import Claimed
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
+    from agentnb.core.workflow.stepping import Step
     from agentnb.core.workflow.transactions import Transactions
 
 __all__ = ["Advice", "Surroundings", "TaskExecution", "refused"]
@@ -151,24 +152,39 @@ class TaskExecution:
         """Raise before a step is called whose result could not be kept: see `check_own`."""
         check_own(self.around.transactions.database, awaits=awaits)
 
-    def step_result(self, name: str, codec: TypeCodec | None) -> tuple[Any] | None:
-        """Return the kept result of a step, in a tuple; None if there is none.
+    def step_result(self, step: Step) -> tuple[Any] | None:
+        """Return the kept result of a step, in a tuple; None if the step has to be called.
 
         Raises
         ------
         UnkeptResult
             The step is done, and its result could not be kept.
+        UsageError
+            It was called with other arguments, and ``on_change`` is ``fail``.
         """
+        name = step.name
         row = self._attempt.persist(
             lambda: self._journal.step(name), what=f"the result of step {name!r}"
         )
-        if row is None:
+        if row is None or (row[2] not in (None, step.input) and self._is_forgotten(step)):
             return None
         if row[1] is not None:
             raise self._unkept(name, Unkept.read(row[1]))
-        return (read(row[0], codec),)
+        return (read(row[0], step.codec),)
 
-    def keep_step(self, name: str, result: Any, codec: TypeCodec | None) -> Any:
+    def _is_forgotten(self, step: Step) -> bool:
+        """Do what a step wants whose arguments have changed; return whether it is called again."""
+        name, line = step.name, f"step {step.name!r} was done with other arguments"
+        if step.options.on_change == "again":
+            self._write(lambda: self._journal.forget_step(name), f"step {name!r}")
+            self.log(f"{line}, and is called again", level=logging.WARNING)
+            return True
+        if step.options.on_change == "fail":
+            raise UsageError(f"{line} than now", service="workflow", hint=self._forgetting(name))
+        self.log(f"{line}: its result is that of then", level=logging.WARNING)
+        return False
+
+    def keep_step(self, step: Step, result: Any) -> Any:
         """Keep the result of a step, however long the database is away, and return its copy.
 
         Raises
@@ -177,36 +193,56 @@ class TaskExecution:
             The result cannot be kept. The step is noted as done, and is not called again.
         """
         redactor = self.around.runtime.redactor
-        kept = self.around.json.keep(result, codec, redactor)
+        kept = self.around.json.keep(result, step.codec, redactor)
         try:
-            self._insert_step(name, kept)
+            self._insert_step(step, kept)
         except RejectedError as error:
             if isinstance(error, AttemptStopped) or kept.unkept is not None:
                 raise
             kept = refused(kept, error, redactor)
-            self._insert_step(name, kept)
+            self._insert_step(step, kept)
         if kept.unkept is not None:
-            raise self._unkept(name, kept.unkept)
+            raise self._unkept(step.name, kept.unkept)
         if kept.note:
-            self._advise(f"step {name!r} {kept.note}")
+            self._advise(f"step {step.name!r} {kept.note}")
         return kept.copy
 
-    def _insert_step(self, name: str, kept: Kept) -> None:
+    def _insert_step(self, step: Step, kept: Kept) -> None:
         unkept = None if kept.unkept is None else kept.unkept.write()
         text = kept.data.decode()
         self._write(
-            lambda: self._journal.keep_step(name, text, unkept), f"the result of step {name!r}"
+            lambda: self._journal.keep_step(step.name, text, unkept, step.input),
+            f"the result of step {step.name!r}",
         )
 
+    def say_again(self, step: Step, attempt: int, pause: float, error: Exception) -> None:
+        """Log that a step failed, and when it is called again."""
+        words, attempts = words_of(error), step.options.attempts
+        self.log(
+            f"step {step.name!r} failed at attempt {attempt} of {attempts}, "
+            f"again in {pause:.1f} s: {words}",
+            level=logging.WARNING,
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Wait until a step is called again, but not once the attempt was stopped."""
+        self._attempt.pause(seconds)
+        self.check()
+
     def _unkept(self, name: str, unkept: Unkept) -> UnkeptResult:
-        task = self.task
         return unkept.error(
-            f"step {name!r} of task {task.name}",
+            f"step {name!r} of task {self.task.name}",
             "workflow",
-            "have it return plain values or a model, then "
-            f"workflow.forget({task.name!r}, {name!r}) (%workflow forget {task.workflow_id} "
-            f"{task.name} {shlex.quote(name)}) and workflow.retry() "
-            f"(%workflow retry {task.workflow_id})",
+            f"have it return plain values or a model, then {self._forgetting(name)}",
+        )
+
+    def _forgetting(self, step: str) -> str:
+        """Return the lines that have a step called again."""
+        task = self.task
+        return (
+            f"workflow.forget({task.name!r}, {step!r}) (%workflow forget {task.workflow_id} "
+            f"{task.name} {shlex.quote(step)}) and workflow.retry() "
+            f"(%workflow retry {task.workflow_id})"
         )
 
     # Progress and log

@@ -11,12 +11,16 @@ if TYPE_CHECKING:
 __all__ = ["Journal"]
 
 _FENCE = "id = :id and owner = :owner and entry = :entry and state = 'active'"
-_READ = "select result, unkept from {task_step} where task_id = :id and name = :name"
+_READ = "select result, unkept, input from {task_step} where task_id = :id and name = :name"
 _STEP = f"""
-insert into {{task_step}} (task_id, name, result, unkept, attempt, created)
-select :id, :name, :result, :unkept, :attempt, {{now}}
+insert into {{task_step}} (task_id, name, result, unkept, input, attempt, created)
+select :id, :name, :result, :unkept, :input, :attempt, {{now}}
 where exists (select 1 from {{task}} where {_FENCE})
 on conflict (task_id, name) do update set name = excluded.name
+"""
+_FORGET = f"""
+delete from {{task_step}} where task_id = :id and name = :name
+and exists (select 1 from {{task}} where {_FENCE})
 """
 _PROGRESS = f"update {{task}} set progress = :progress, message = :message where {_FENCE}"
 _LOG = f"update {{task}} set message = :message, log = :log where {_FENCE}"
@@ -37,16 +41,26 @@ class Journal:
         self._transactions = transactions
         self._claimed = claimed
 
-    def step(self, name: str) -> tuple[str, str | None] | None:
-        """Return the kept result of a step and the description of an unkept one; None for none."""
+    def step(self, name: str) -> tuple[str, str | None, str | None] | None:
+        """Return the kept result of a step, the description of an unkept one and its input.
+
+        None if the step was not done.
+        """
         with self._transactions.read() as tx:
             row = tx.row(_READ, id=self._claimed.info.id, name=name)
-        return None if row is None else (row[0], row[1])
+        return None if row is None else (row[0], row[1], row[2])
 
-    def keep_step(self, name: str, result: str, unkept: str | None) -> bool:
-        """Keep the result of a step, once; return whether the claim is still the attempt's."""
-        values = {"name": name, "result": result, "unkept": unkept}
+    def keep_step(self, name: str, result: str, unkept: str | None, given: str | None) -> bool:
+        """Keep the result of a step, once; return whether the claim is still the attempt's.
+
+        ``given`` is the digest of what the step was called with.
+        """
+        values = {"name": name, "result": result, "unkept": unkept, "input": given}
         return self._write(_STEP, attempt=self._claimed.info.attempt, **values)
+
+    def forget_step(self, name: str) -> bool:
+        """Forget the result of a step; return whether the claim is still the attempt's."""
+        return self._write(_FORGET, name=name)
 
     def progress(self, fraction: float | None, message: str) -> bool:
         """Keep the progress; return whether the claim is still the attempt's."""

@@ -188,12 +188,16 @@ def models(kind: str) -> Models:
         finished: Mapped[float | None] = mapped_column(Double)
 
     class TaskStepRow(Base):
-        """The result of a step that is not done again. ``unkept`` describes one not kept."""
+        """The result of a step that is not done again.
+
+        ``unkept`` describes one that was not kept; ``input`` is a digest of the arguments.
+        """
 
         task_id: Mapped[str] = mapped_column(Text, primary_key=True)
         name: Mapped[str] = mapped_column(Text, primary_key=True)
         result: Mapped[str] = mapped_column(Text)
         unkept: Mapped[str | None] = mapped_column(Text)
+        input: Mapped[str | None] = mapped_column(Text)
         attempt: Mapped[int] = mapped_column(Integer)
         created: Mapped[float] = mapped_column(Double)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from agentnb.core.codec import declared
 from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.workflow.spec import check_step
+from agentnb.core.workflow.step_options import StepOptions, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -17,11 +19,22 @@ if TYPE_CHECKING:
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
-__all__ = ["Stepping", "TypedSteps"]
+__all__ = ["Step", "Stepping", "TypedSteps"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+
+class Step(NamedTuple):
+    """A step that an attempt has begun."""
+
+    name: str
+    codec: TypeCodec | None
+    """Of the type of its result; None for plain JSON."""
+    input: str
+    """A digest of its arguments."""
+    options: StepOptions
 
 
 class TypedSteps(Protocol[R_co]):
@@ -50,17 +63,22 @@ class Stepping:
         The names of the steps that this attempt has begun.
     is_async
         Whether `step` returns an awaitable.
-    returns
-        The type of the steps' results; None for that of the function's annotation.
+    options
+        The options of the steps.
     """
 
     def __init__(
-        self, execution: TaskExecution, names: set[str], *, is_async: bool, returns: Any = None
+        self,
+        execution: TaskExecution,
+        names: set[str],
+        *,
+        is_async: bool,
+        options: StepOptions | None = None,
     ) -> None:
         self._execution = execution
         self._names = names
         self._async = is_async
-        self._returns = returns
+        self._options = options or StepOptions()
 
     def step(self, name: str, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Call a function once for this task, even if the task runs again; return its result.
@@ -97,17 +115,16 @@ class Stepping:
         RejectedError
             The task was cancelled, or given to another worker.
         """
-        codec = self._begin(name, function)
+        step = self._begin(name, function, args, options)
         if self._async:
-            return cast("R", self._astep(str(name), codec, function, args, options))
+            return cast("R", self._astep(step, lambda: function(*args, **options)))
         self._execution.check()
-        found = self._execution.step_result(name, codec)
+        found = self._execution.step_result(step)
         if found is not None:
             return cast("R", found[0])
         self._execution.check_own_transaction()
-        with self._span(name):
-            result = self._execution.around.loop.call(lambda: function(*args, **options))
-        return cast("R", self._execution.keep_step(name, result, codec))
+        result = self._call(step, lambda: function(*args, **options))
+        return cast("R", self._execution.keep_step(step, result))
 
     @overload
     async def astep(
@@ -125,10 +142,12 @@ class Stepping:
         self, name: str, function: Callable[P, Any], *args: P.args, **options: P.kwargs
     ) -> Any:
         """Await a step, in a synchronous agent as well; see `step`."""
-        codec = self._begin(name, function)
-        return await self._astep(name, codec, function, args, options)
+        step = self._begin(name, function, args, options)
+        return await self._astep(step, lambda: function(*args, **options))
 
-    def _begin(self, name: str, function: Any) -> TypeCodec | None:
+    def _begin(
+        self, name: str, function: Any, args: tuple[Any, ...], options: dict[str, Any]
+    ) -> Step:
         name = check_step(name)
         if name in self._names:
             raise UsageError(
@@ -136,35 +155,72 @@ class Stepping:
                 service="workflow",
                 hint=f'give each a name of its own, such as f"{name}-{{n}}"',
             )
-        codec = declared(function, self._returns, "workflow", f"step {name!r}")
+        self._options.check_function(name, function)
+        codec = declared(function, self._options.returns, "workflow", f"step {name!r}")
+        step = Step(name, codec, fingerprint(args, options), self._options)
         self._names.add(name)
-        return codec
+        return step
 
-    async def _astep(
-        self,
-        name: str,
-        codec: TypeCodec | None,
-        function: Any,
-        args: tuple[Any, ...],
-        options: dict[str, Any],
-    ) -> Any:
+    def _call(self, step: Step, call: Callable[[], Any]) -> Any:
+        """Call the function of a step, again while it fails and has attempts left."""
+        loop, attempt = self._execution.around.loop, 1
+        while True:
+            try:
+                with self._span(step, attempt):
+                    return loop.call(lambda: _limited(step, call()))
+            except Exception as error:
+                pause = self._until_again(step, attempt, error)
+                if pause is None:
+                    raise
+                self._execution.pause(pause)
+                attempt += 1
+
+    async def _acall(self, step: Step, call: Callable[[], Any]) -> Any:
+        attempt = 1
+        while True:
+            try:
+                with self._span(step, attempt):
+                    result = _limited(step, call())
+                    return await result if inspect.isawaitable(result) else result
+            except Exception as error:
+                pause = self._until_again(step, attempt, error)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+                self._execution.check()
+                attempt += 1
+
+    def _until_again(self, step: Step, attempt: int, error: Exception) -> float | None:
+        """Return the seconds until a step that failed is called again; None if it is not."""
+        pause = step.options.pause(step.name, attempt, error)
+        if pause is not None:
+            self._execution.say_again(step, attempt, pause, error)
+        return pause
+
+    async def _astep(self, step: Step, call: Callable[[], Any]) -> Any:
         self._execution.check()
         threads = self._call_threads
-        found = await threads.call(self._execution.step_result, name, codec)
+        found = await threads.call(self._execution.step_result, step)
         if found is not None:
             return found[0]
         self._execution.check_own_transaction(awaits=True)
-        with self._span(name):
-            result = function(*args, **options)
-            if inspect.isawaitable(result):
-                result = await result
-        return await threads.call(self._execution.keep_step, name, result, codec)
+        result = await self._acall(step, call)
+        return await threads.call(self._execution.keep_step, step, result)
 
     @property
     def _call_threads(self) -> CallThreads:
         return self._execution.around.threads
 
-    def _span(self, name: str) -> Any:
+    def _span(self, step: Step, attempt: int) -> Any:
         tracer = self._execution.around.runtime.tracer
         task = self._execution.task.name
-        return tracer.span("step", service="workflow", kind="step", step=name, task=task)
+        return tracer.span(
+            "step", service="workflow", kind="step", attempt=attempt, step=step.name, task=task
+        )
+
+
+def _limited(step: Step, result: Any) -> Any:
+    """Return the result of a step; an awaitable one within the time-out of the step."""
+    if step.options.timeout is None or not inspect.isawaitable(result):
+        return result
+    return step.options.limited(step.name, result)
