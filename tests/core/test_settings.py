@@ -258,6 +258,8 @@ DEFAULTS = {
     "db_max_bytes": 1_000_000_000,
     "db_pool": 5,
     "log_level": logging.INFO,
+    "trace_bytes": 200_000_000,
+    "trace_days": 7.0,
     "cache_wait": 300.0,
     "events_log": 20_000,
     "events_outbox": 10_000,

@@ -94,3 +94,10 @@ def test_traces_of_another_process_are_found(hub):
         other.tracer.flush()
     assert hub.trace.get(run.trace_id).roots[0].name == "nightly"
     assert hub.trace.last().id == run.trace_id
+
+
+def test_the_settings_say_how_long_spans_are_kept(tmp_path):
+    with agentnb.connect(home=tmp_path / ".agentnb", trace_bytes="1MB", trace_days=2) as hub:
+        assert hub.tracer.retention == "kept 2 days, 1.0 MB"
+    with pytest.raises(agentnb.ConfigError, match="AGENTNB_TRACE_DAYS"):
+        agentnb.connect(trace_days=0)

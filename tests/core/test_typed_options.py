@@ -114,6 +114,7 @@ FREE = {
     "GitHub.apaginate": "as paginate",
     "Span.note": "they are the attributes of a span, which are the caller's",
     "Tracer.span": "they are the attributes of a span, which are the caller's",
+    "Span.note": "as Tracer.span",
     "RedisClient.execute_command": "they are redis-py's",
     "RedisClient.pubsub": "they are redis-py's",
 }

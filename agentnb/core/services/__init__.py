@@ -97,14 +97,19 @@ def _states(hub: Hub, opened: dict[str, Any], seconds: float) -> list[State]:
     ]
 
 
-def _not_exported(tracer: Tracer | None) -> str:
-    """Return a note about spans that their exporters did not take."""
-    exports = () if tracer is None else tracer._exports  # noqa: SLF001 - of this core
-    notes = [
-        f"{one.dropped:,} spans were not exported to {one.target}: {one.reason}"
-        for one in exports
-        if one.dropped
-    ]
+def _lost(logs: LogFile | None, tracer: Tracer | None) -> str:
+    """Return a note about the log and the spans that are not written or not exported."""
+    notes = []
+    if logs is not None and logs.failed:
+        notes.append(f"no log is written: {logs.failed}")
+    if tracer is not None:
+        if tracer.failed:
+            notes.append(f"no spans are written: {tracer.failed}")
+        notes += [
+            f"{one.dropped:,} spans were not exported to {one.target}: {one.reason}"
+            for one in tracer._exports  # noqa: SLF001 - of this core
+            if one.dropped
+        ]
     return "; ".join(notes)
 
 
@@ -112,10 +117,8 @@ def health(hub: Hub, opened: dict[str, Any], seconds: float) -> Table:
     """Return the same as a table, and open nothing that is not configured."""
     from agentnb.core.table import Table
 
-    logs: LogFile | None = opened.get(LOGS.name)
-    failed = logs.failed if logs else None
     found = [] if hub.closed else _states(hub, opened, seconds)
-    note = f"no log is written: {failed}" if failed else _not_exported(opened.get(TRACER.name))
+    note = _lost(opened.get(LOGS.name), opened.get(TRACER.name))
     if any(one.state == NOT_OPENED for one in found):
         note = "nothing has been opened yet: services open on first use"
     return Table(("service", "kind", "state", "ms"), found, note=note, empty="this hub is closed")

@@ -80,7 +80,12 @@ def _tracer(hub: Hub) -> Tracer:
     if hub._notebook is not None:  # noqa: SLF001 - the registry's own
         set_role(NOTEBOOK)
     settings = hub.settings
-    made = Tracer(settings.home / "logs", redactor=settings.redactor)
+    made = Tracer(
+        settings.home / "logs",
+        keep_bytes=settings.trace_bytes,
+        keep_days=settings.trace_days,
+        redactor=settings.redactor,
+    )
     if settings.otel:
         from agentnb.core.trace.otel.environment import export_by_environment
 
@@ -112,7 +117,9 @@ def _traces(hub: Hub) -> Traces:
 
 
 TRACES: Service[Traces] = Service("traces", _traces)
-TRACER: Service[Tracer] = Service("tracer", _tracer, settings=("home", "otel"))
+TRACER: Service[Tracer] = Service(
+    "tracer", _tracer, settings=("home", "otel", "trace_bytes", "trace_days")
+)
 
 
 def _databases(hub: Hub) -> Databases:

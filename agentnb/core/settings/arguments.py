@@ -32,6 +32,8 @@ class SettingsArguments(TypedDict, total=False):
     docker_cpus: float | str | None
     docker_pids: int | str | None
     log_level: str | None
+    trace_bytes: int | str | None
+    trace_days: float | str | None
     db_timeout: float | str | None
     db_rows: int | str | None
     db_max_bytes: int | str | None

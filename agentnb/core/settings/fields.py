@@ -160,6 +160,14 @@ FIELDS: tuple[Field, ...] = (
         "the lowest level that is written to the home's logs",
         _level,
     ),
+    Field(
+        "trace_bytes",
+        "AGENTNB_TRACE_BYTES",
+        "200MB",
+        "bytes that the spans of all processes may take in the home",
+        size_of,
+    ),
+    Field("trace_days", "AGENTNB_TRACE_DAYS", "7", "days that spans are kept", _amount),
     Field("db_timeout", "AGENTNB_DB_TIMEOUT", "30", "seconds a statement may take", read_seconds),
     Field("db_rows", "AGENTNB_DB_ROWS", "1000", "rows that a bare %db line shows", read_whole),
     Field(

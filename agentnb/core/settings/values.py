@@ -81,6 +81,8 @@ class Settings:
     db_max_bytes: int
     db_pool: int
     log_level: int
+    trace_bytes: int
+    trace_days: float
     cache_wait: float
     events_log: int
     events_outbox: int

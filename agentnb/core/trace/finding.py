@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Finder"]
 
 _CANDIDATES = 5
-_SHOWN = 12
 _EVERY = 1_000_000
 _WHOLE = 32
 _BATCH = 20
@@ -57,11 +56,10 @@ class Finder:
         self._tracer.flush()
         ids = self._ids(prefix)
         if len(ids) > 1:
-            shown = ", ".join(id[:_SHOWN] for id in ids[:_CANDIDATES])  # noqa: A001 - the name of the field
             raise UsageError(
                 f"{len(ids)} traces begin with {prefix}",
                 service="trace",
-                hint=f"give more digits: {shown}",
+                hint=f"one of {', '.join(ids[:_CANDIDATES])}",
             )
         if not ids:
             raise self._unknown(prefix)

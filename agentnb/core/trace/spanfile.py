@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,15 +51,17 @@ def span_files(directory: Path) -> Iterator[SpanFileInfo]:
             if named is None:
                 continue  # a file of somebody else's
             try:
-                stat = entry.stat()
+                found = entry.stat()
             except OSError:
                 continue  # another process removed it first
+            if not stat.S_ISREG(found.st_mode):
+                continue  # a device may have no end
             yield SpanFileInfo(
                 Path(entry.path),
                 int(named["pid"]),
                 named["rotated"] is not None,
-                stat.st_size,
-                stat.st_mtime,
+                found.st_size,
+                found.st_mtime,
             )
 
 
