@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.attempt import WorkHandler
     from agentnb.core.work.store import WorkStore
 
-__all__ = ["FarService", "FarSide", "check", "check_local", "prepare", "register", "run"]
+__all__ = ["FarService", "FarSide", "check", "check_local", "finish", "prepare", "register", "run"]
 
 _LONGEST_INTERVAL = 1.0
 
@@ -226,6 +226,11 @@ class _Hubs:
                 self._own = import_module("agentnb.core.hub").connect(**self._settings)
             return self._own
 
+    def close(self) -> None:
+        with self._lock:
+            if self._own is not None and not self._fork.forked:
+                self._own.close()
+
     def _check_fork(self) -> None:
         if self._fork.forked:
             self._fork.reset()
@@ -246,6 +251,11 @@ def register(store: str, hub: Any) -> None:
 def prepare(settings: dict[str, Any]) -> None:
     """Give this process the settings of the hub that it makes for its attempts."""
     _hubs.prepare(settings)
+
+
+def finish() -> None:
+    """Close the hub that this process has made, which writes and sends what is waiting."""
+    _hubs.close()
 
 
 def _identity() -> str:

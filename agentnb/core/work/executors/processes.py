@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread, run_in_thread
 from agentnb.core.work.executors.engine import AttemptExecutor
+from agentnb.core.work.executors.far import finish
 from agentnb.core.work.executors.pipes import Waker, pack, unpack
 from agentnb.core.work.executors.starting import WorkerProcess
 from agentnb.core.work.executors.words import PROCESSES
@@ -33,6 +34,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _LOOK_SECONDS = 0.5
 _REAP_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
+_FINISH_SECONDS = 1.0
 _of_thread = threading.local()
 
 
@@ -218,8 +220,9 @@ class Processes(AttemptExecutor):
         future.cancel()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
-        """Kill the processes."""
+        """Kill the processes; those that run nothing close their hubs first."""
         del wait, cancel_futures
+        self._finish()
         with self._lock:
             self._closed = True
             calls = [slot.call for slot in self._slots if slot.call is not None]
@@ -236,6 +239,26 @@ class Processes(AttemptExecutor):
         for ending in [run_in_thread(one.clear, name="pool") for one in processes]:
             with suppress(Exception):
                 ending.result(max(until - monotonic(), 0.0))
+
+    def _finish(self) -> None:
+        """Let the processes that run nothing close their hubs: spans wait in them."""
+        calls = []
+        with self._lock:
+            for slot in self._slots:
+                if slot.ready and slot.call is None and slot.process is not None:
+                    call = slot.call = _Call(pack(finish, (), {}), Waker())
+                    call.slot, call.process = slot, slot.process
+                    calls.append(call)
+        for call in calls:
+            if call.process is not None:
+                with suppress(OSError):  # it has just died
+                    call.process.pipes.send(call.data)
+                    call.sent = True
+        until = monotonic() + _FINISH_SECONDS
+        for call in calls:
+            waiter = _Waiter(call, self._receive)
+            while not call.future.done() and (left := until - monotonic()) > 0:
+                waiter.wait(left)
 
     def _dispatch(self) -> None:
         """Give calls that wait to processes that are free."""
