@@ -38,6 +38,7 @@ GRAMMAR = Grammar(
             "show whole tracebacks of agentnb's errors or not",
             ("on|off",),
         ),
+        Verb("hints", "name %trace below the traceback of a failed cell or not", ("on|off",)),
         Verb(
             "doctor",
             "what works here, what is missing, and the line that mends it",
@@ -109,6 +110,13 @@ class AgentnbMagic(Magic):
             name: call.options[name] for name in ("start", "timeout") if name in call.options
         }
         return self.hub.doctor(**options)
+
+    def do_hints(self, call: Call) -> None:
+        """Switch the hint of a failed cell on or off."""
+        hint = "%agentnb hints off"
+        word = choice("hints", call.arguments[0], ("on", "off"), service="agentnb", hint=hint)
+        self.extension.trace_hint.on = word == "on"
+        print(f"hints are {word}")  # noqa: T201 - the answer to a command
 
     def do_check(self, call: Call) -> Table:
         """Return the secrets found in a notebook, masked."""

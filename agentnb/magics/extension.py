@@ -14,6 +14,7 @@ from IPython.core.magic import needs_local_scope, no_var_expand
 from agentnb.core.errors import AgentnbError
 from agentnb.core.hub import Hub
 from agentnb.core.services import TRACER
+from agentnb.magics.hints import TraceHint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,6 +152,7 @@ class Extension:
         self._running = threading.local()
         shell.events.register("pre_run_cell", self._before_cell)
         shell.events.register("post_run_cell", self._after_cell)
+        self.trace_hint = TraceHint(shell, self._cell_caused)
         self._matcher = _matcher(self)
         shell.Completer.custom_matchers.append(self._matcher)
         if not self._place_hub():
@@ -230,6 +232,11 @@ class Extension:
         if cell is not None:
             cell.end(error)
 
+    def _cell_caused(self) -> bool:
+        """Return whether the running cell has called a service."""
+        cell = self._cells[-1] if self._cells else None
+        return cell is not None and cell.caused
+
     def _open_tracer(self) -> Tracer | None:
         """Return the tracer of the hub, if a service has been opened."""
         tracer: Tracer | None = self.hub._opened.get(TRACER.name)  # noqa: SLF001 - the notebook's own
@@ -299,6 +306,7 @@ class Extension:
         if self._panels is not None:
             self._panels.close_all()
         self.set_debug(on=False)
+        self.trace_hint.on = True
         for magic in self.loaded:
             magic.reset()
         if self.hub.closed:
@@ -313,6 +321,7 @@ class Extension:
         self.set_debug(on=False)
         self.shell.events.unregister("pre_run_cell", self._before_cell)
         self.shell.events.unregister("post_run_cell", self._after_cell)
+        self.trace_hint.remove()
         while self._cells:
             self._end_cell(None)
         matchers = self.shell.Completer.custom_matchers

@@ -57,6 +57,7 @@ LOADED = [
     "agentnb.core.twins",
     "agentnb.magics",
     "agentnb.magics.extension",
+    "agentnb.magics.hints",
 ]
 
 

@@ -95,6 +95,11 @@ class Cell:
         self._attached = attach(self.context)
         self._started, self._began = time(), perf_counter()
 
+    @property
+    def caused(self) -> bool:
+        """Whether it has called a service."""
+        return self._span is not None
+
     def open(self) -> None:
         """Write that the cell has begun, as its first span asks for."""
         with _lock:
