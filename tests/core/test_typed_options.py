@@ -113,7 +113,6 @@ FREE = {
     "GitHub.paginate": "they are the parameters of a query, which are GitHub's",
     "GitHub.apaginate": "as paginate",
     "Tracer.span": "they are the attributes of a span, which are the caller's",
-    "Span.note": "as Tracer.span",
     "RedisClient.execute_command": "they are redis-py's",
     "RedisClient.pubsub": "they are redis-py's",
 }
