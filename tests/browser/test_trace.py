@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 from playwright.sync_api import expect
 
 from agentnb.core.trace.view.style import FAILED
 from tests.core.trace_samples import Sample, many, one_job
+
+from .page import violations
 
 LOAD = """import os
 os.environ["DATABASE_URL"] = "sqlite:///trace.db"
@@ -66,7 +69,7 @@ def red_bars(output):
     )
 
 
-def test_an_untrusted_notebook_shows_the_bars_without_a_kernel(lab):
+def test_an_untrusted_notebook_shows_the_bars_without_a_kernel(lab, axe):
     lab.page.set_viewport_size({"width": 1280, "height": 1350})
     name = saved(lab, "trace_untrusted.ipynb", one_job(), lost_and_running(), many())
     lab.open(name, kernel=False)
@@ -81,4 +84,119 @@ def test_an_untrusted_notebook_shows_the_bars_without_a_kernel(lab):
     see(lab, "trace_untrusted")
     output.locator("summary").filter(has_text="UnavailableError").press("Enter")
     expect(output.get_by_text("503 Service Unavailable").last).to_be_visible()
+    lab.page.evaluate(axe.read_text(encoding="utf-8"))
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        lab.set_theme(theme)
+        for number in range(3):
+            assert violations(lab.output(number)) == [], theme
     lab.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+SETUP = r'''
+import subprocess, sys, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+class Flaky(BaseHTTPRequestHandler):
+    answers = [503, 200]
+
+    def do_GET(self):
+        self.send_response(self.answers.pop(0))
+        self.send_header("content-length", "2")
+        self.end_headers()
+        self.wfile.write(b"42")
+
+    def log_message(self, *_):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Flaky)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+Path("trace_jobs.py").write_text("""
+def work(job):
+    job.hub.db.query("select :page as page", {"page": 17})
+    found = job.hub.api(job.data["url"]).get("/price")
+    job.hub.events.publish("made", {"price": found})
+    return found
+""")
+command = [sys.executable, "-m", "agentnb", "worker", "trace", "--processor", "trace_jobs:work"]
+worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+handled = threading.Event()
+def handle(event):
+    hub.db.query("select 1")
+    handled.set()
+_ = hub.events.subscribe("made", handle)
+while not hub.queue("trace").workers():
+    assert worker.poll() is None, worker.stdout.read()
+'''
+CELL = """job = hub.queue("trace").add({"url": f"http://127.0.0.1:{server.server_port}"})
+job.result(timeout=30), handled.wait(30)"""
+END = """worker.terminate(); worker.wait(30); server.shutdown()"""
+
+
+TREE = """cell
+  queue.add
+    queue.process
+      db.query
+      api.GET UnavailableError
+      api.GET attempt 2
+      events.publish
+        events.handle
+          db.query
+  queue.result"""
+
+
+def test_a_cell_shows_all_that_its_job_caused_in_another_process(lab, axe):
+    lab.page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.open(lab.write("trace.ipynb", LOAD, SETUP, CELL, "%trace", "%trace --plain", END))
+    try:
+        for number in range(5):
+            assert lab.run_cell(number), lab.cell_output_text(number)
+        output = lab.output(3)
+        plain = lab.cell_output_text(4).splitlines()
+        # Each process connects when it first queries.
+        assert "\n".join(line for line in plain if "db.connect" not in line) == TREE
+        check_picture(output)
+        check_keys(lab, output)
+        see(lab, "trace")
+        lab.page.evaluate(axe.read_text(encoding="utf-8"))
+        for theme in ("JupyterLab Light", "JupyterLab Dark"):
+            lab.set_theme(theme)
+            assert violations(output) == [], theme
+    finally:
+        lab.run_cell(5)
+        lab.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def check_picture(output):
+    """Check one root, one failure, two processes, and a handler that outlives its publisher."""
+    rows = output.locator("summary")
+    expect(rows.first).to_contain_text("cell [3]")
+    expect(rows.filter(has_text="cell [")).to_have_count(1)
+    ((bar, column),) = red_bars(output)
+    assert column[0] <= bar[0] < bar[1] <= column[1] + 1
+    expect(output.get_by_text("attempt 2", exact=True)).to_have_count(1)
+    expect(output.get_by_text("2 processes", exact=True)).to_have_count(1)
+    pills = output.get_by_text(re.compile(r"^(worker trace|notebook) \d+$"))
+    assert [text.rpartition(" ")[0] for text in pills.all_inner_texts()] == [
+        *("worker trace", "notebook")
+    ]
+    publish, handle = (
+        rows.filter(has_text=name).locator("span > span[style*=absolute]").bounding_box()
+        for name in ("events.publish", "events.handle")
+    )
+    assert handle["x"] + handle["width"] > publish["x"] + publish["width"]
+    assert output.locator("script").count() == 0
+
+
+def check_keys(lab, output):
+    """Check that Tab goes from row to row, and that Enter opens one."""
+    rows = output.locator("summary")
+    rows.first.focus()
+    for number in range(1, rows.count()):
+        lab.page.keyboard.press("Tab")
+        assert rows.nth(number).evaluate("e => e === document.activeElement")
+    failed = rows.filter(has_text="UnavailableError")
+    failed.focus()
+    lab.page.keyboard.press("Enter")
+    expect(output.get_by_text("answered 503").last).to_be_visible()
+    expect(output.get_by_text("select :page as page").last).not_to_be_visible()

