@@ -1,9 +1,8 @@
 """Groups of tests, each of which runs in one process when there are several (``-n 4``).
 
-A file is a group. So are all files that use the Docker engine, which is one for all processes, and
-all browser tests, which share a JupyterLab and a browser. The browser's driver keeps an event loop
-in the main thread, where the other tests expect none: these tests have a process of their own from
-the start, or run last if there is only one.
+A file is a group. So are all files that use the Docker engine, which is one for all processes. The
+browser tests are two, each of which shares a JupyterLab and a browser: those of panels, and the
+others.
 
 The longest groups run first, so that all processes end at about the same time: ``seconds.json`` has
 their durations, and ``pytest -n 4 --write-seconds`` measures them again.
@@ -22,7 +21,13 @@ from pathlib import Path
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-DOCKER = ("*/test_docker*", "*/07_docker.ipynb", "*/test_log_lines.py", "*/test_correlation.py")
+DOCKER = (
+    "*/test_docker*",
+    "*/07_docker.ipynb",
+    "*/test_log_lines.py",
+    "*/test_correlation.py",
+    "*/test_project_image.py",
+)
 FILE = Path(__file__).with_name("seconds.json")
 SECONDS = json.loads(FILE.read_text())
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
@@ -55,17 +60,18 @@ def group_of(nodeid):
     """Return the group of a test."""
     file = nodeid.partition("::")[0]
     if file.startswith("tests/browser/"):
-        return "browser"
+        return "browser-panels" if file.endswith("_panel.py") else "browser"
     return "docker" if uses_engine(nodeid) else file
 
 
 def order_of(nodeid):
-    """Return the sort key of a test: Docker first, then the longest groups, and browsers last.
+    """Return the sort key of a test: Docker first, then the longest groups.
 
     Of the browser tests those of Docker are last: by then the others of Docker are over.
     """
     group, engine = group_of(nodeid), uses_engine(nodeid)
-    return group == "browser", group != "docker", -SECONDS.get(group, 0), engine
+    browser = group if group.startswith("browser") else ""
+    return group != "docker", -SECONDS.get(group, 0), browser, engine
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,10 +119,7 @@ class EngineLock:
 
 
 class Groups(LoadScopeScheduling):
-    """A scheduler that gives whole groups to a process, in the order of collection.
-
-    If there are several processes, the first one runs the browser tests and nothing else.
-    """
+    """A scheduler that gives whole groups to a process, in the order of collection."""
 
     def __init__(self, config, log=None):
         config.option.loadscopereorder = False
@@ -124,14 +127,6 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         return group_of(nodeid)
-
-    def _assign_work_unit(self, node):
-        alone = len(self.nodes) > 1 and not self.assigned_work[node] and "browser" in self.workqueue
-        if alone:
-            self.workqueue.move_to_end("browser", last=False)
-        super()._assign_work_unit(node)
-        if alone:
-            node.shutdown()
 
 
 class Stopwatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import ExitStack
 from importlib.util import find_spec
 
 import pytest
@@ -42,15 +43,49 @@ def lab_server(tmp_path_factory):
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_context(chromium):
-    """Start one browser for all browser tests."""
-    from playwright.sync_api import sync_playwright
+    """Return the context of a browser that stays until a test follows that needs none."""
+    return _browser.context(chromium)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
-        yield browser.new_context(viewport={"width": 1280, "height": 900})
-        browser.close()
+
+class Browser:
+    """One browser for all browser tests of a process, and its driver.
+
+    The driver keeps an event loop in the main thread, where the other tests expect none.
+    """
+
+    def __init__(self):
+        self._open = ExitStack()
+        self._context = None
+
+    def context(self, program):
+        """Return the context; start the browser if there is none."""
+        from playwright.sync_api import sync_playwright
+
+        if self._context is None:
+            playwright = self._open.enter_context(sync_playwright())
+            found = playwright.chromium.launch(executable_path=program, args=CHROMIUM_OPTIONS)
+            self._open.callback(found.close)
+            self._context = found.new_context(viewport={"width": 1280, "height": 900})
+        return self._context
+
+    def close(self):
+        """End the browser and the driver."""
+        self._context = None
+        self._open.close()
+
+
+_browser = Browser()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """End the browser before a test that needs none."""
+    found = yield
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        _browser.close()
+    return found
 
 
 @pytest.fixture(scope="module")

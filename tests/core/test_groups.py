@@ -1,4 +1,4 @@
-"""Tests that share something run in one process, and those of browsers run beside no others."""
+"""Tests that share something run in one process, the longest first."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.groups import (
 )
 
 ROOT = Path(__file__).parents[2]
-BROWSER = "tests/browser/test_b.py"
+BROWSER = "tests/browser/test_b_panel.py"
 FILES = [BROWSER, "tests/core/test_x.py", "tests/core/test_y.py"]
 CONFTEST = """
 import os
@@ -50,7 +50,7 @@ def pytest_runtest_call(item):
         ("tests/cli/test_cli.py::test_a", "tests/cli/test_cli.py"),
         ("tests/core/test_docker_logs.py::test_a[x]", "docker"),
         ("tests/magics/test_docker_magic.py::test_a", "docker"),
-        ("tests/browser/test_docker_panel.py::test_a", "browser"),
+        ("tests/browser/test_docker_panel.py::test_a", "browser-panels"),
         ("tests/browser/test_start.py::test_a", "browser"),
         ("notebooks/07_docker.ipynb::Cell 0", "docker"),
         ("tests/notebooks/test_tutorials_run.py::test_a[07_docker]", "docker"),
@@ -62,10 +62,13 @@ def test_a_group_is_a_file_or_all_that_need_the_engine_or_a_browser(nodeid, grou
     assert group_of(nodeid) == group
 
 
-def test_the_engine_is_first_then_the_longest_and_browsers_are_last(monkeypatch):
+def test_the_engine_is_first_then_the_longest(monkeypatch):
     monkeypatch.setitem(SECONDS, "tests/core/test_long.py", 9999)
-    names = ["tests/core/test_docker.py", "tests/core/test_long.py", "tests/cli/test_cli.py"]
-    names += ["tests/browser/test_start.py", "tests/browser/test_docker_panel.py"]
+    monkeypatch.setitem(SECONDS, "browser", 99)
+    monkeypatch.setitem(SECONDS, "browser-panels", 99)
+    names = ["tests/core/test_docker.py", "tests/core/test_long.py", "tests/browser/test_start.py"]
+    names += ["tests/browser/test_db_panel.py", "tests/browser/test_docker_panel.py"]
+    names += ["tests/core/test_nearest.py"]
     assert sorted(dict.fromkeys([*names[2:], *names]), key=order_of) == names
 
 
@@ -118,7 +121,7 @@ def project(tmp_path_factory):
     """Return a folder with three files of tests, one of them a browser's."""
     folder = tmp_path_factory.mktemp("grouped")
     (folder / "conftest.py").write_text(CONFTEST)
-    for file in ("browser/test_b.py", "core/test_x.py", "core/test_y.py"):
+    for file in ("browser/test_b_panel.py", "core/test_x.py", "core/test_y.py"):
         path = folder / "tests" / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("def test_a(): ...\ndef test_b(): ...\ndef test_c(): ...\n")
@@ -145,17 +148,15 @@ def grouped(project):
     return run
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_browsers_have_a_process_of_their_own(grouped, count):
-    ran = grouped(count)
-    assert [BROWSER] * 3 in ran
-    assert all(set(files) == {BROWSER} for files in ran if BROWSER in files)
+def test_a_group_runs_in_one_process(grouped):
+    ran = grouped(2)
+    assert [len([file for file in files if file == BROWSER]) for files in ran].count(3) == 1
     assert Counter(file for files in ran for file in files) == dict.fromkeys(FILES, 3)
 
 
-def test_browsers_are_last_in_the_only_process(grouped):
+def test_the_longest_group_is_first_in_the_only_process(grouped):
     (files,) = grouped(1)
-    assert files[-3:] == [BROWSER] * 3
+    assert files[:3] == [BROWSER] * 3
     assert Counter(files) == dict.fromkeys(FILES, 3)
 
 
