@@ -12,7 +12,10 @@ from tests.markers import MARKERS
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / ".ci" / "run").read_text()
-BOUNDED = ["docker", "huey", "ipykernel", "ipython", "pebble", "redis", "urllib3"]
+BOUNDED = [
+    *("docker", "huey", "ipykernel", "ipython", "opentelemetry-exporter-otlp-proto-http"),
+    *("opentelemetry-sdk", "pebble", "redis", "urllib3"),
+]
 
 
 def output_of(name):
