@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import agentnb
+from agentnb.core.git import GitManager
 from agentnb.core.resilience import RetryPolicy
 from agentnb.core.runtime import Runtime
 from agentnb.core.trace import Tracer, current, use
@@ -141,6 +143,14 @@ CALLS = {
             ("db.commit", "call", DB),
         ],
     ),
+    "a file that is written": (
+        lambda hub: hub.files.write_file("notes/a.txt", "ünd"),
+        [("files.write", "call", {"path": "notes/a.txt", "bytes": 4})],
+    ),
+    "a file that is read": (
+        lambda hub: hub.files.read_file("there.txt"),
+        [("files.read", "call", {"path": "there.txt", "bytes": 5})],
+    ),
     "a table of keys": (
         lambda hub: hub.cache.inspect.table(),
         [("cache.list", "call", {"pattern": "*"})],
@@ -152,6 +162,7 @@ CALLS = {
 def test_a_public_call_is_one_span(hub, caused, call, expected):
     hub.cache.set("there", 1)
     hub.db.execute("create table if not exists item (n int)")
+    hub.files.write_file("there.txt", "there")
     assert caused(call) == expected
 
 
@@ -275,6 +286,28 @@ def test_each_attempt_at_a_request_says_its_status(web, make_api):
         *("UnavailableError", 1),
         *("ok", 2),
     )
+
+
+def test_each_method_of_git_is_one_span(tmp_path):
+    tracer = Tracer()
+    git = GitManager(tmp_path, runtime=Runtime(tracer=tracer))
+    git.initialize()
+    (tmp_path / "a.txt").write_text("a")
+    git.add_files()
+    git.commit("first", author="Ada <ada@example.org>")
+    git.status()
+    git.log()
+    asyncio.run(git.acommit("second", author="Ada <ada@example.org>", allow_empty=True))
+    with pytest.raises(agentnb.AgentnbError):
+        git.switch("nowhere")
+    names = ["initialize", "add_files", "commit", "status", "log", "commit", "switch"]
+    spans = tracer.recent(100)
+    assert [one.name for one in spans] == names
+    assert spans[0].attributes == {"path": str(tmp_path)}
+    assert {str(one.attributes) for one in spans[1:]} == {
+        str({"path": str(tmp_path), "repository": str(tmp_path)})
+    }
+    assert [one.outcome == "ok" for one in spans] == [True] * 6 + [False]
 
 
 def test_a_loader_s_calls_are_spans_below_that_of_the_cache(hub, caused):

@@ -479,7 +479,7 @@ def test_the_hub_has_the_workspace_of_the_settings(tmp_path, monkeypatch):
         assert [tuple(row)[:3] for row in hub.health()] == [("files", best().name, "ok")]
         spans = hub.tracer.recent(1)
         assert [(span.name, span.service, span.attributes) for span in spans] == [
-            ("write", "files", {"path": "a"})
+            ("write", "files", {"path": "a", "bytes": 1})
         ]
         with pytest.raises(NotFoundError):
             files.read_file("b")

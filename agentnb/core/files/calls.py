@@ -15,11 +15,11 @@ from agentnb.core.files.record import log_done, log_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from agentnb.core.files.confinement import Confined
     from agentnb.core.trace.servicelog import ServiceLog
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["Call", "open_root", "opened"]
 
@@ -80,7 +80,7 @@ class Call:
     path
         The path as the caller gave it.
     span
-        The span of the call, entered with it.
+        The span of the call, entered with it; None for the second path of one.
     name, log
         The operation, and the log for it; without a log nothing is logged.
     make
@@ -111,7 +111,7 @@ class Call:
         root: str,
         resolver: Confined,
         path: str | os.PathLike[str],
-        span: AbstractContextManager[object],
+        span: Span | None,
         name: str = "",
         log: ServiceLog | None = None,
         *,
@@ -124,7 +124,8 @@ class Call:
         self.root = -1
 
     def __enter__(self) -> Self:
-        self._span.__enter__()
+        if self._span is not None:
+            self._span.__enter__()
         try:
             self.parts = parts_of(self._path, self._root_path)
             self.path = "/".join(self.parts) or "."
@@ -153,7 +154,7 @@ class Call:
         if self.root >= 0:
             os.close(self.root)
         self._tell(str(self._path), error)
-        self._span.__exit__(type(error), error, error.__traceback__)
+        self._end(error)
 
     def open(self, flags: int) -> int:
         """Return a descriptor of the file or folder."""
@@ -167,17 +168,27 @@ class Call:
     ) -> None:
         try:
             if isinstance(error, OSError) and not isinstance(error, AgentnbError):
-                ours = self._translated(error)
-                kind = type(ours)
-                self._tell(self.path, ours)
-                raise ours from error
+                theirs, error = error, self._translated(error)
+                self._tell(self.path, error)
+                raise error from theirs
             if isinstance(error, AgentnbError):
                 named(error, self.path)
             self._tell(self.path, error)
         finally:
             if self.root >= 0:
                 os.close(self.root)
-            self._span.__exit__(kind, error, traceback)
+            self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._span is not None:
+            if self.to is not None:
+                self._span.note(to=self.to)
+            self._span.__exit__(None if error is None else type(error), error, None)
+
+    def note(self, **attributes: object) -> None:
+        """Add attributes to the span of the call."""
+        if self._span is not None:
+            self._span.note(**attributes)
 
     def _tell(self, path: str, error: BaseException | None) -> None:
         """Log how it ended; an interrupt is the caller's own."""

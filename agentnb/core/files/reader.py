@@ -101,11 +101,13 @@ class FileReader:
             return self._read_part(path, encoding, part)
         with self._workspace.call("read", path) as call:
             data = read_all(call.open(READ), call.path, self._workspace.max_size)
+            call.note(bytes=len(data))
             return data if encoding is None else text_of(data, call.path, encoding)
 
     def _read_part(self, path: AnyPath, encoding: str | None, part: Extract) -> str | bytes:
         with self._workspace.call("read", path) as call, opened(call.open(READ)) as found:
             data = read_extract(found, call.path, part, self._workspace.max_size)
+            call.note(bytes=len(data))
             return data if encoding is None else text_of_extract(data, call.path, encoding, part)
 
     def head(self, path: AnyPath, size: int = 65_536) -> bytes:
@@ -124,7 +126,9 @@ class FileReader:
             It is no regular file.
         """
         with self._workspace.call("head", path) as call, opened(call.open(READ)) as found:
-            return first_of(found, call.path, size)
+            data = first_of(found, call.path, size)
+            call.note(bytes=len(data))
+            return data
 
     def hash_file(self, path: AnyPath) -> str:
         """Return the hash of a file's content, as `hash_of` computes it."""

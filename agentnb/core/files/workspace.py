@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +80,7 @@ class Workspace:
 
     def destination(self, path: AnyPath) -> Call:
         """Return the second path of a call, within which it is used."""
-        return Call(self.folder, self.resolver, path, nullcontext())
+        return Call(self.folder, self.resolver, path, None)
 
     def open_folder(self, call: Call) -> AbstractContextManager[int]:
         """Return a descriptor of the folder that a call names, for the length of a block."""

@@ -100,6 +100,7 @@ class FileWriter:
         with self._workspace.change("write", path) as call:
             check_hash(if_hash)
             data = bytes_of(content, call.path, encoding)
+            call.note(bytes=len(data))
             check_size(len(data), call.path, self._workspace.max_size)
             with entry_of(self._workspace.resolver, call.root, call.parts, call.path) as entry:
                 more = len(data) - (entry.existing.st_size if entry.existing else 0)
@@ -129,6 +130,7 @@ class FileWriter:
         """
         with self._workspace.change("append", path) as call:
             data = bytes_of(content, call.path, encoding)
+            call.note(bytes=len(data))
 
             def add(before: bytes | None) -> bytes:
                 after = joined_bytes(before or b"", data, encoding)

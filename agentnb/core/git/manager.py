@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, overload
 
-from agentnb.core.delegate import delegate
 from agentnb.core.errors import AgentnbError
 from agentnb.core.git.branches import Branches
+from agentnb.core.git.calls import call
 from agentnb.core.git.cloning import Cloner
 from agentnb.core.git.commits import Commits
 from agentnb.core.git.history import History
@@ -219,20 +219,20 @@ class GitManager:
         """Return a manager of another folder, with the same limits and logins."""
         return self._of(self._repository.at(folder))
 
-    initialize = delegate("_repository", Repository.initialize)
+    initialize = call("_repository", Repository.initialize)
     ainitialize = twin(initialize)
 
     # Reading
 
-    status = get_status = delegate("_inspector", Inspector.status)
-    current_branch = get_current_branch = delegate("_inspector", Inspector.current_branch)
-    interpret = delegate("_inspector", Inspector.interpret)
-    diff = delegate("_inspector", Inspector.diff)
-    get_diff = delegate("_inspector", Inspector.get_diff)
-    diff_of_unknown = delegate("_inspector", Inspector.diff_of_unknown)
-    show = delegate("_inspector", Inspector.show)
-    show_file = delegate("_inspector", Inspector.show_file)
-    log = delegate("_history", History.log)
+    status = get_status = call("_inspector", Inspector.status)
+    current_branch = get_current_branch = call("_inspector", Inspector.current_branch)
+    interpret = call("_inspector", Inspector.interpret)
+    diff = call("_inspector", Inspector.diff)
+    get_diff = call("_inspector", Inspector.get_diff)
+    diff_of_unknown = call("_inspector", Inspector.diff_of_unknown)
+    show = call("_inspector", Inspector.show)
+    show_file = call("_inspector", Inspector.show_file)
+    log = call("_history", History.log)
     astatus = aget_status = twin(status)
     acurrent_branch = aget_current_branch = twin(current_branch)
     ainterpret = twin(interpret)
@@ -245,10 +245,10 @@ class GitManager:
 
     # Changes and commits
 
-    add_files = delegate("_staging", Staging.add_files)
-    unstage_files = delegate("_staging", Staging.unstage_files)
-    restore = delegate("_restorer", Restorer.restore)
-    amend = delegate("_commits", Commits.amend)
+    add_files = call("_staging", Staging.add_files)
+    unstage_files = call("_staging", Staging.unstage_files)
+    restore = call("_restorer", Restorer.restore)
+    amend = call("_commits", Commits.amend)
     aadd_files = twin(add_files)
     aunstage_files = twin(unstage_files)
     arestore = twin(restore)
@@ -315,9 +315,12 @@ class GitManager:
         ConfigError
             The branch is protected, or git does not know who you are.
         """
-        if dry_run:
-            return self._commits.preview(message, paths)
-        return self._commits.commit(message, paths=paths, author=author, allow_empty=allow_empty)
+        with self._repository.span("commit"):
+            if dry_run:
+                return self._commits.preview(message, paths)
+            return self._commits.commit(
+                message, paths=paths, author=author, allow_empty=allow_empty
+            )
 
     @overload
     async def acommit(
@@ -349,33 +352,33 @@ class GitManager:
         dry_run: bool = False,
     ) -> Committed | Table:
         """Await `commit`."""
-        if dry_run:
-            return await await_method(self, self._commits.preview, message, paths)
+        commit: Callable[..., Committed | Table] = self.commit
         return await await_method(
             self,
-            self._commits.commit,
+            commit,
             message,
             paths=paths,
             author=author,
             allow_empty=allow_empty,
+            dry_run=dry_run,
         )
 
     # Branches, merges and tags
 
-    branches = delegate("_branches", Branches.branches)
-    names = delegate("_branches", Branches.names)
-    create_branch = delegate("_branches", Branches.create_branch)
-    delete_branch = delegate("_branches", Branches.delete_branch)
-    switch = delegate("_branches", Branches.switch)
-    merge = delegate("_merges", Merges.merge)
-    merge_continue = delegate("_merges", Merges.merge_continue)
-    merge_abort = delegate("_merges", Merges.merge_abort)
-    abort = delegate("_merges", Merges.abort)
-    conflicts = delegate("_solver", Solver.conflicts)
-    resolve = delegate("_solver", Solver.resolve)
-    tags = delegate("_tags", Tags.tags)
-    create_tag = delegate("_tags", Tags.create_tag)
-    delete_tag = delegate("_tags", Tags.delete_tag)
+    branches = call("_branches", Branches.branches)
+    names = call("_branches", Branches.names)
+    create_branch = call("_branches", Branches.create_branch)
+    delete_branch = call("_branches", Branches.delete_branch)
+    switch = call("_branches", Branches.switch)
+    merge = call("_merges", Merges.merge)
+    merge_continue = call("_merges", Merges.merge_continue)
+    merge_abort = call("_merges", Merges.merge_abort)
+    abort = call("_merges", Merges.abort)
+    conflicts = call("_solver", Solver.conflicts)
+    resolve = call("_solver", Solver.resolve)
+    tags = call("_tags", Tags.tags)
+    create_tag = call("_tags", Tags.create_tag)
+    delete_tag = call("_tags", Tags.delete_tag)
     abranches = twin(branches)
     anames = twin(names)
     acreate_branch = twin(create_branch)
@@ -393,12 +396,12 @@ class GitManager:
 
     # Stashes
 
-    stash = delegate("_stashes", Stashes.stash)
-    stashes = delegate("_stashes", Stashes.stashes)
-    stash_pop = delegate("_stashes", Stashes.stash_pop)
-    stash_apply = delegate("_stashes", Stashes.stash_apply)
-    stash_drop = delegate("_stashes", Stashes.stash_drop)
-    stash_show = delegate("_stashes", Stashes.stash_show)
+    stash = call("_stashes", Stashes.stash)
+    stashes = call("_stashes", Stashes.stashes)
+    stash_pop = call("_stashes", Stashes.stash_pop)
+    stash_apply = call("_stashes", Stashes.stash_apply)
+    stash_drop = call("_stashes", Stashes.stash_drop)
+    stash_show = call("_stashes", Stashes.stash_show)
     astash = twin(stash)
     astashes = twin(stashes)
     astash_pop = twin(stash_pop)
@@ -408,14 +411,14 @@ class GitManager:
 
     # Remotes and submodules
 
-    remotes = delegate("_remotes", Remotes.remotes)
-    add_remote = delegate("_remotes", Remotes.add_remote)
-    remove_remote = delegate("_remotes", Remotes.remove_remote)
-    fetch = delegate("_remotes", Remotes.fetch)
-    pull = delegate("_remotes", Remotes.pull)
-    push = delegate("_remotes", Remotes.push)
-    submodules = delegate("_cloner", Cloner.submodules)
-    fetch_submodules = delegate("_cloner", Cloner.fetch_submodules)
+    remotes = call("_remotes", Remotes.remotes)
+    add_remote = call("_remotes", Remotes.add_remote)
+    remove_remote = call("_remotes", Remotes.remove_remote)
+    fetch = call("_remotes", Remotes.fetch)
+    pull = call("_remotes", Remotes.pull)
+    push = call("_remotes", Remotes.push)
+    submodules = call("_cloner", Cloner.submodules)
+    fetch_submodules = call("_cloner", Cloner.fetch_submodules)
     aremotes = twin(remotes)
     aadd_remote = twin(add_remote)
     aremove_remote = twin(remove_remote)
@@ -476,23 +479,24 @@ class GitManager:
         RejectedError
             The folder is not empty.
         """
-        clone = self._cloner.clone(
-            url,
-            directory,
-            branch=branch,
-            depth=depth,
-            recurse_submodules=recurse_submodules,
-            timeout=timeout,
-            progress=progress,
-        )
+        with self._repository.span("clone"):
+            clone = self._cloner.clone(
+                url,
+                directory,
+                branch=branch,
+                depth=depth,
+                recurse_submodules=recurse_submodules,
+                timeout=timeout,
+                progress=progress,
+            )
         return self._of(clone)
 
     aclone = twin(clone, callbacks=("progress",))
 
     # Work trees
 
-    worktrees = delegate("_worktrees", Worktrees.worktrees)
-    remove_worktree = delegate("_worktrees", Worktrees.remove_worktree)
+    worktrees = call("_worktrees", Worktrees.worktrees)
+    remove_worktree = call("_worktrees", Worktrees.remove_worktree)
 
     def worktree(
         self, directory: str | os.PathLike[str], branch: str, start: str | None = None
@@ -520,13 +524,14 @@ class GitManager:
         PathEscape
             The folder lies in the home, in ``.git`` or in another hidden folder.
         """
-        return self._of(self._worktrees.worktree(directory, branch, start))
+        with self._repository.span("worktree"):
+            return self._of(self._worktrees.worktree(directory, branch, start))
 
     aworktrees = twin(worktrees)
     aremove_worktree = twin(remove_worktree)
     aworktree = twin(worktree)
 
-    ping = delegate("_repository", Repository.ping)
+    ping = call("_repository", Repository.ping)
     aping = twin(ping)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,12 @@ from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
+from agentnb.core.trace import current
+from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.discovery import Folders
@@ -244,9 +248,9 @@ class Repository:
                 service="git",
                 hint="make the folder, or name another: hub.repo(PATH)",
             )
-        with self.options.runtime.tracer.span(
-            words[0], service="git", repository=str(found and found.root)
-        ):
+        with self.span(words[0]) as span:
+            if found is not None and span is not None:
+                span.note(repository=str(found.root))
             output = execute(
                 hardening.hardened(words),
                 cwd=cwd,
@@ -261,6 +265,13 @@ class Repository:
         if reads(words):
             _refuse_ambiguous(output)
         return output
+
+    def span(self, name: str) -> AbstractContextManager[Span | None]:
+        """Return the span of a call; within another call of git that one's, which goes on."""
+        around = current()
+        if isinstance(around, Span) and around.service == "git":
+            return nullcontext(around)
+        return self.options.runtime.tracer.span(name, service="git", path=str(self.path))
 
     def seconds(self, timeout: float | None) -> float:
         """Return the seconds that a call may take."""
