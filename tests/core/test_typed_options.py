@@ -112,7 +112,8 @@ FREE = {
     "Hub.panel": "each panel has options of its own, and a panel is no part of the core",
     "GitHub.paginate": "they are the parameters of a query, which are GitHub's",
     "GitHub.apaginate": "as paginate",
-    "Tracer.span": "they are the attributes of a span, which are the caller's",
+    "Span.note": "they are the attributes of a span, which are the caller's",
+    "Tracer.span": "as Span.note",
     "RedisClient.execute_command": "they are redis-py's",
     "RedisClient.pubsub": "they are redis-py's",
 }
