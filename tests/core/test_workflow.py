@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 
@@ -596,7 +597,14 @@ def test_a_task_continues_the_trace_of_its_maker(workflows):
     workflow.wait(20)
     assert (seen[0].trace_id, seen[0].correlation_id) == (here.trace_id, "order-17")
     span = next(one for one in workflows._tracer.trace(here.trace_id) if one.name == "task")
-    assert span.attributes == {"task": "look", "agent": "look"}
+    assert span.attributes is not None
+    assert span.attributes.pop("waited_ms") >= 0
+    assert span.attributes == {
+        "task": "look",
+        "agent": "look",
+        "workflow": workflow.id,
+        "workflow_name": "x",
+    }
 
 
 def test_a_workflow_can_be_awaited(agents):
@@ -750,3 +758,31 @@ def test_a_prefix_that_workers_must_share_is_named(tmp_path, prefix, shown):
         with pytest.raises(NotFoundError) as caught:
             hub.workflows.get("x")
         assert caught.value.message.endswith(f"agentnb.db{shown}")
+
+
+def test_a_workflow_may_be_made_before_its_agents(workflows, caplog):
+    tasks = [Task("late", data=3), Task("after", agent="late", needs=["late"], data=4)]
+    with pytest.raises(UsageError, match="no agent 'late' is registered"):
+        workflows.create("app", tasks)
+    with caplog.at_level(logging.WARNING):
+        made = workflows.create("app", tasks, unknown="wait")
+    assert "waits for agent late: nobody has registered it yet" in caplog.text
+    assert "no worker serves agent late" in made.why_waiting()
+
+    @workflows.agent("late", attempts=1)
+    def late(task):
+        if task.data == 4:
+            raise OSError
+        return task.data
+
+    workflows.work()
+    with pytest.raises(TaskFailed, match="task after: OSError"):
+        made.wait(20)
+    assert made.result_of("late") == 3
+    assert made.task("after").attempt == 1  # the options of the agent hold for it
+
+
+@pytest.mark.parametrize("unknown", ["Wait", True, None, ""])
+def test_another_word_for_unknown_agents_is_refused(workflows, unknown):
+    with pytest.raises(UsageError, match="unknown must be refuse or wait"):
+        workflows.create("app", [Task("late")], unknown=unknown)

@@ -59,6 +59,7 @@ def test_a_schedule_is_listed_paused_resumed_and_removed(run, flows):
         ('%%workflow x --cron "0 0 30 2 *"' + CELL, "would never fire"),
         ('%%workflow x --cron "0 2 * * *" --key k' + CELL, "--key does not go with --cron"),
         ("%%workflow x --every 60 --run" + CELL, "--run does not go with --every"),
+        ("%%workflow x --every 60 --unknown wait" + CELL, "--unknown does not go with --every"),
         ("%%workflow x --tz UTC" + CELL, "--tz goes with --cron or --every"),
         ("%%workflow x --every 60\nnone: nobody", "nobody"),
         ('%%workflow "two words" --every 60' + CELL, "cannot be called"),

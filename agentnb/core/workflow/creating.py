@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
 from agentnb.core.errors import UsageError
-from agentnb.core.ranges import whole
+from agentnb.core.ranges import refused, whole
 from agentnb.core.trace import current
 from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
 from agentnb.core.workflow.keys import Input, check_key, find, record
 from agentnb.core.workflow.outbox import note
+from agentnb.core.workflow.registry import UNKNOWN, Unknown
 from agentnb.core.workflow.spec import Task, check_words, task_of, text
 from agentnb.core.workflow.transactions import plain
 
@@ -98,13 +100,14 @@ class Creator:
         max_parallel: int | None,
         data: Any,
         correlation_id: str | None,
+        unknown: Unknown = "refuse",
         claim: Callable[[Transaction, str], bool] | None = None,
     ) -> tuple[str, dict[str, int]] | None:
         """Make a workflow, or find the one of its key.
 
         Parameters
         ----------
-        name, tasks, key, max_parallel, data, correlation_id
+        name, tasks, key, max_parallel, data, correlation_id, unknown
             As `Orchestrator.create` takes them.
         claim
             Called with the transaction and the id; its False makes nothing. The key then only
@@ -119,6 +122,8 @@ class Creator:
         name = check_name_of_workflow(name)
         check_key(key)
         max_parallel, correlation_id = _options(max_parallel, correlation_id)
+        if unknown not in get_args(Unknown):
+            raise refused("unknown", "refuse or wait", unknown, "workflow", "unknown='wait'")
         given = _checked(tasks)
         frees = frees_of(given)
         encoded = self._json.encode(data).decode()
@@ -128,7 +133,7 @@ class Creator:
             known = None if key is None else find(tx, self._scope, key, self._key_ttl)
             if key is not None and known is not None and asked is not None:
                 return self._made_before(tx, key, known, asked), {}
-            agents = self._agents(tx, given)
+            agents = self._agents(tx, given, unknown)
         rows = self._rows(given, agents, frees)
         here = current()
         number = new_id()
@@ -161,11 +166,19 @@ class Creator:
             made = True
         if not made:
             return None
-        ready: dict[str, int] = {}
-        for row in rows:
-            if row["state"] in {"waiting", "delayed"}:
-                ready[row["agent"]] = ready.get(row["agent"], 0) + 1
-        return number, ready
+        self._say_unknown(workflow, agents.values())
+        ready: Counter[str] = Counter(
+            row["agent"] for row in rows if row["state"] in {"waiting", "delayed"}
+        )
+        return number, dict(ready)
+
+    def _say_unknown(self, workflow: dict[str, Any], agents: Iterable[Agent]) -> None:
+        for agent in agents:
+            if agent.module == UNKNOWN:
+                self._log.warning(
+                    "workflow %s (%s) waits for agent %s: %s",
+                    *(workflow["name"], workflow["id"], agent.name, UNKNOWN),
+                )
 
     def check(
         self,
@@ -225,12 +238,14 @@ class Creator:
             )
         return known.workflow
 
-    def _agents(self, tx: Transaction, given: list[Task]) -> dict[str, Agent]:
+    def _agents(
+        self, tx: Transaction, given: list[Task], unknown: Unknown = "refuse"
+    ) -> dict[str, Agent]:
         found: dict[str, Agent] = {}
         for place, task in enumerate(given):
             if task.agent not in found:
                 with _of_task(place, task):
-                    found[task.agent] = self._registry.options(tx, task.agent)
+                    found[task.agent] = self._registry.options(tx, task.agent, unknown)
         return found
 
     def _rows(

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.agents import AgentOptions, SchemaDecorator, SchemalessOptions
     from agentnb.core.workflow.depths import AgentDepth
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
+    from agentnb.core.workflow.registry import Unknown
     from agentnb.core.workflow.remote import Agents, FarTasks, TaskRecords
     from agentnb.core.workflow.running import FailedTask, RunningWorkflow
 
@@ -80,7 +81,7 @@ _LIMIT = 1_000_000
 _RESULTS = 64  # a result is paid for already: it may be larger than what is sent
 _CLOSING_SECONDS = 5.0
 _CALLS = 8  # awaited calls that run at once
-_WORDS = ("name", "key", "max_parallel", "data", "correlation_id")
+_WORDS = ("name", "key", "max_parallel", "data", "correlation_id", "unknown")
 
 
 @refuse_unknown("workflow")
@@ -368,6 +369,7 @@ class Orchestrator(AgentLimits):
         max_parallel: int | None = None,
         data: Any = None,
         correlation_id: str | None = None,
+        unknown: Unknown = "refuse",
     ) -> Workflow:
         """Make a workflow with its tasks, all or nothing; workers begin with it at once.
 
@@ -387,6 +389,9 @@ class Orchestrator(AgentLimits):
             Any value with a JSON form, for all tasks: ``ctx.workflow.data``.
         correlation_id
             Free text that goes with it.
+        unknown
+            What becomes of a task whose agent nobody has registered: ``"refuse"`` makes nothing,
+            ``"wait"`` makes the task wait for the agent, and logs a line.
 
         Raises
         ------
@@ -409,6 +414,7 @@ class Orchestrator(AgentLimits):
                 max_parallel=max_parallel,
                 data=data,
                 correlation_id=correlation_id,
+                unknown=unknown,
             )
             assert made is not None  # noqa: S101 - there is no claim
             number, ready = made

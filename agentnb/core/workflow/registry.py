@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.transactions import Transaction, Transactions
 
-__all__ = ["Registry"]
+__all__ = ["UNKNOWN", "Registry", "Unknown"]
 
+Unknown = Literal["refuse", "wait"]
+UNKNOWN = "nobody has registered it yet"
+"""The module of an agent that its tasks wait for."""
 _KIND = "agent"
 
 
@@ -172,8 +175,10 @@ class Registry:
                 transactions.run(_REGISTER, scope=self._scope, **_row(agent))
                 self._written[name] = agent
 
-    def options(self, tx: Transaction, name: str) -> Agent:
+    def options(self, tx: Transaction, name: str, unknown: Unknown = "refuse") -> Agent:
         """Return what is known of an agent, wherever it is.
+
+        One that nobody has registered has the defaults of agents, if ``unknown`` is ``"wait"``.
 
         Raises
         ------
@@ -184,9 +189,11 @@ class Registry:
             return self.find(name)
         except AgentnbError as error:
             row = tx.row(_REGISTERED, scope=self._scope, name=name)
-            if row is None:
-                raise self._unknown(tx, name, error) from error
-            return _of_row(row)
+            if row is not None:
+                return _of_row(row)
+            if unknown == "wait" and isinstance(error, NotFoundError):
+                return Agent(name, _never, False, module=UNKNOWN)  # noqa: FBT003 - is_async
+            raise self._unknown(tx, name, error) from error
 
     def _unknown(self, tx: Transaction, name: str, error: AgentnbError) -> UsageError:
         if isinstance(error, ConfigError):

@@ -233,6 +233,11 @@ CELL = Grammar(
                     "DATA",
                     json=True,
                 ),
+                Option(
+                    ("--unknown",),
+                    "a task whose agent nobody has registered waits for it, or is refused",
+                    choices=("refuse", "wait"),
+                ),
                 Option(("--run",), "run it at once, as %workflow run does"),
                 _CONCURRENCY,
                 Option(

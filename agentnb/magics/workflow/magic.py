@@ -189,7 +189,7 @@ class WorkflowMagic(Magic):
         for line in lines:
             if line.deprecated:
                 print(f"line {line.number}: {line.deprecated}")  # noqa: T201 - for the cell's author
-        words = ("key", "max_parallel", "data")
+        words = ("key", "max_parallel", "data", "unknown")
         given: dict[str, Any] = {key: call.options[key] for key in words if key in call.options}
         try:
             if scheduled:

@@ -18,7 +18,7 @@ __all__ = ["is_schedule", "make", "schedule"]
 
 _TIMES = ("cron", "every")
 _WITH_TIMES = ("tz", "start", "end", "missed", "overlap")
-_NOT_WITH_TIMES = ("key", "run", "concurrency")
+_NOT_WITH_TIMES = ("key", "run", "concurrency", "unknown")
 
 
 def schedule(call: Call, workflows: Orchestrator) -> Any:
