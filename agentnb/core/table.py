@@ -35,6 +35,12 @@ _STYLE = (
     "color:var(--jp-content-font-color1,inherit)"
 )
 _CELL = "text-align:{};padding:2px 10px;white-space:pre;max-width:48em;overflow:hidden"
+_ELLIPSIS = ";text-overflow:ellipsis"
+_SURE = 70  # characters, which fit into 48em whatever they are
+_WIDE = 900  # pixels, as far as they can be told; a page of a notebook has some 1,100
+_CHARACTER, _PADDING, _MOST = 7, 20, 624  # pixels: of a character, beside a cell, of a cell
+_DIM = "opacity:.7"
+"""Less would be too little contrast on the grey of every other row."""
 
 
 class Column(NamedTuple):
@@ -105,6 +111,7 @@ class Table:
 
     __slots__ = ("columns", "display", "empty", "formats", "note", "rows")
     kinds: Sequence[str | None] = ()  # of the columns, where a database tells them
+    _null = ""  # what None is shown as
 
     def __init__(
         self,
@@ -213,7 +220,7 @@ class Table:
 
     def __repr__(self) -> str:
         shown = list(self.rows[: self.display])
-        lines = _aligned(self.header, shown) if shown else [self.empty or "no rows"]
+        lines = _aligned(self.header, shown, self._null) if shown else [self.empty or "no rows"]
         return "\n".join(lines + self._notes())
 
     def _notes(self) -> list[str]:
@@ -222,19 +229,30 @@ class Table:
         return notes + ([self.note] if self.note else [])
 
     def _repr_html_(self) -> str:
-        parts = [f'<div class="agentnb-table"><table style="{_STYLE}">']
+        parts = []
+        wide = False
         if self.rows:
             shown = list(self.rows[: self.display])
             numeric = _numeric_columns(self.header, shown)
-            names = [escape(text_of(name)) for name in self.columns]
-            parts.append(_html_row("th", names, numeric))
-            parts.extend(
-                _html_row("td", list(map(_html_cell, row, self.formats)), numeric) for row in shown
-            )
+            names = [text_of(name) for name in self.columns]
+            texts = [
+                [text_of(*cell, self._null) for cell in zip(row, self.formats, strict=True)]
+                for row in shown
+            ]
+            wide = _is_wide([names, *texts])
+            parts.append(_html_row("th", names, list(map(escape, names)), numeric))
+            for row, line in zip(shown, texts, strict=True):
+                cells = list(map(_html_cell, row, line, self.formats))
+                parts.append(_html_row("td", line, cells, numeric))
         else:
             parts.append(f"<tr><td>{escape(self.empty or 'no rows')}</td></tr>")
+        # Tab reaches what has to be scrolled, and nothing else.
+        scrolls = ' style="overflow-x:auto" tabindex="0" role="group" aria-label="table"'
+        parts.insert(
+            0, f'<div class="agentnb-table"{scrolls if wide else ""}><table style="{_STYLE}">'
+        )
         parts.append("</table>")
-        parts += [f'<small style="opacity:.7">{escape(note)}</small><br>' for note in self._notes()]
+        parts += [f'<small style="{_DIM}">{escape(note)}</small><br>' for note in self._notes()]
         parts.append("</div>")
         return "".join(parts)
 
@@ -298,13 +316,13 @@ def names_of(
     return tuple(one.name for one in pairs), tuple(one.kind for one in pairs)
 
 
-def text_of(value: object, kind: str | None = None) -> str:
+def text_of(value: object, kind: str | None = None, null: str = "NULL") -> str:
     """Return a value as one short line, the way a cell of a table shows it."""
     form = formatted(value, kind)
     if form is not None:
         return form
     if value is None:
-        return "NULL"
+        return null
     if isinstance(value, (bytes, bytearray, memoryview)):
         size = value.nbytes if isinstance(value, memoryview) else len(value)
         return f"<{size:,} bytes>"
@@ -330,11 +348,11 @@ def _holds_numbers(rows: Sequence[tuple[Any, ...]], index: int) -> bool:
     return bool(values) and all(_is_number(value) for value in values)
 
 
-def _aligned(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+def _aligned(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]], null: str) -> list[str]:
     numeric = _numeric_columns(columns, rows)
     kinds = [column.kind for column in columns]
     cells = [[text_of(column.name) for column in columns]]
-    cells += [list(map(text_of, row, kinds)) for row in rows]
+    cells += [[text_of(*cell, null) for cell in zip(row, kinds, strict=True)] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     lines = []
     for line in cells:
@@ -346,17 +364,24 @@ def _aligned(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list
     return lines
 
 
-def _html_cell(value: object, kind: str | None) -> str:
-    text = escape(text_of(value, kind))
+def _is_wide(lines: Sequence[Sequence[str]]) -> bool:
+    """Return whether a table of these texts may be wider than a page."""
+    widths = (max(map(len, column)) for column in zip(*lines, strict=True))
+    return sum(min(width * _CHARACTER, _MOST) + _PADDING for width in widths) > _WIDE
+
+
+def _html_cell(value: object, text: str, kind: str | None) -> str:
+    shown = escape(text)
     if value is None and kind in {None, "text"}:
-        return f'<span style="opacity:.5">{text}</span>'
+        return f'<span style="{_DIM}">{shown}</span>' if shown else ""
     found = colour(value) if kind == "state" else None
-    return f'<span style="color:{found}">{text}</span>' if found else text
+    return f'<span style="color:{found}">{shown}</span>' if found else shown
 
 
-def _html_row(tag: str, cells: Sequence[str], numeric: list[bool]) -> str:
+def _html_row(tag: str, texts: list[str], cells: list[str], numeric: list[bool]) -> str:
     parts = []
-    for cell, number in zip(cells, numeric, strict=True):
+    for text, cell, number in zip(texts, cells, numeric, strict=True):
         style = _CELL.format("right" if number else "left")
+        style += _ELLIPSIS if len(text) > _SURE else ""
         parts.append(f'<{tag} style="{style}">{cell}</{tag}>')
     return f"<tr>{''.join(parts)}</tr>"

@@ -6,6 +6,7 @@ import html.parser
 
 import pytest
 
+from agentnb.core.db import Database
 from agentnb.core.errors import UsageError
 from agentnb.core.table import Column, Table
 from tests.groups import stable_id
@@ -43,7 +44,7 @@ def test_a_name_that_comes_twice_loses_no_value():
 
 def test_columns_are_aligned_and_numbers_stand_to_the_right():
     table = Table(["n", "name"], [(5, "a"), (1234, None), (decimal.Decimal("0.5"), "ccc")])
-    assert repr(table).splitlines() == ["   n  name", "   5  a", "1234  NULL", " 0.5  ccc"]
+    assert repr(table).splitlines() == ["   n  name", "   5  a", "1234", " 0.5  ccc"]
 
 
 def test_a_long_table_shows_its_head_and_says_so():
@@ -73,7 +74,6 @@ def test_an_empty_table_says_what_to_do_next():
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
-        (None, "NULL"),
         (b"\0\1", "<2 bytes>"),
         (memoryview(b"abc"), "<3 bytes>"),
         ("a\nb\tc\r", "a\\nb\\tc\\r"),
@@ -257,3 +257,24 @@ def test_columns_of_one_name_get_numbers_and_keep_their_kinds():
     table = Table((Column("n", "size"), Column("n", "count")), [(1_000, 1_000)])
     assert table.columns == ("n", "n_2")
     assert repr(table).splitlines()[1].split() == ["1.0", "kB", "1,000"]
+
+
+def test_none_is_shown_as_nothing_and_as_null_where_it_comes_from_a_database():
+    table = Table(["a", Column("b", "text")], [(None, None)])
+    assert "NULL" not in repr(table) + table._repr_html_()
+    with Database("sqlite://") as db:
+        result = db.query("select null as a")
+    assert repr(result).splitlines() == ["a", "NULL"]
+    assert '<span style="opacity:.7">NULL</span>' in result._repr_html_()
+
+
+def test_only_a_table_that_is_wider_than_a_page_is_a_stop_of_tab():
+    narrow = Table(["a", "b"], [("x" * 20, "y" * 20)])._repr_html_()
+    wide = Table([f"column {n}" for n in range(12)], [("x" * 20,) * 12])._repr_html_()
+    assert "tabindex" not in narrow
+    assert 'style="overflow-x:auto" tabindex="0" role="group" aria-label="table"' in wide
+
+
+def test_a_cell_that_may_be_cut_at_its_edge_ends_in_an_ellipsis():
+    html = Table(["a"], [("x" * 71,), ("x" * 70,)])._repr_html_()
+    assert html.count("text-overflow:ellipsis") == 1

@@ -52,6 +52,7 @@ class Result(Table):
     """
 
     __slots__ = ("kinds", "notices", "returns_rows", "rowcount", "statement", "truncated")
+    _null = "NULL"
 
     def __init__(
         self,
