@@ -103,7 +103,7 @@ def test_traces_are_listed_newest_first(caused):
     assert table[0].trace == caused("%trace").id[:8]
     assert len(caused("%trace list --failed")) == 1
     assert len(caused("%trace list -n 1")) == 1
-    times = caused("%trace list --slow").column("time")
+    times = caused("%trace list --slow").column("took")
     assert times == sorted(times, reverse=True)
 
 

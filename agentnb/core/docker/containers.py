@@ -193,7 +193,8 @@ class Containers:
             ),
             sorted(rows),
             note="cpu: percent of one processor since the previous reading" if rows else "",
-            empty="no container of this home is running",
+            empty="no container of this home is running: hub.docker.service(IMAGE) "
+            "(%docker service IMAGE) starts one",
         )
 
     def table(self) -> Table:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Usage", "listing", "usage_of"]
 
+_WRITE = "hub.files.write_file(path, text) (%%files write PATH)"
+
 
 def listing(found: Iterable[WalkEntry], *, empty: str) -> Table:
     """Return name, kind, size and time of some entries, folders first."""
@@ -87,5 +89,8 @@ def usage_of(folder: int, path: str, hidden: Hidden) -> Usage:
     if total.missed:
         notes.append(f"{total.missed:,} folders could not be read, or lie too deep")
     return Usage(
-        rows, total, note="; ".join(notes) if rows else "", empty=f"there is nothing in {path}"
+        rows,
+        total,
+        note="; ".join(notes) if rows else "",
+        empty=f"there is nothing in {path}: {_WRITE}",
     )

@@ -17,6 +17,7 @@ FORMAT: Final = "tformat:%H%x00%aI%x00%an%x00%s%x00%D%x00%P"
 """What `parse` reads: with ``-z``, fields and commits alike end with a NUL."""
 
 _FIELDS: Final = 6
+_NOTHING: Final = "no commits yet: hub.git.commit(TEXT) (%git commit -m TEXT) makes the first"
 _DRAWN: Final = 200
 _LABEL: Final = (
     "display:inline-block;padding:0 6px;margin-right:5px;border:1px solid currentColor;"
@@ -55,7 +56,7 @@ class Log(Table):
     def __init__(
         self, commits: Sequence[tuple[str, ...]], *, more: bool = False, nothing: str = ""
     ) -> None:
-        super().__init__(Commit._fields, commits, empty=nothing or "no commits yet")
+        super().__init__(Commit._fields, commits, empty=nothing or _NOTHING)
         self.more = more
 
     def graph(self) -> list[graph.Row]:

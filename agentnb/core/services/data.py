@@ -229,9 +229,14 @@ def _events(hub: Hub) -> EventBus:
     )
 
 
+def _handlers(bus: EventBus) -> str:
+    number = len(bus.subscriptions())
+    return f"{number} handler{'' if number == 1 else 's'}"
+
+
 EVENTS: Service[EventBus] = Service(
     "events",
     _events,
     settings=("events_log", "events_outbox", "events_payload", "key_prefix"),
-    checks=lambda it: [Check("events", f"{len(it.subscriptions())} handlers", untimed(it.ping))],
+    checks=lambda it: [Check("events", _handlers(it), untimed(it.ping))],
 )

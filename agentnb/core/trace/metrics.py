@@ -44,7 +44,7 @@ def call_table(counters: Counters) -> Table:
             *(Column("p50", "duration"), Column("p95", "duration"), Column("last error", "text")),
         ),
         [(*names, *_numbers(found)) for names, found in series.items()],
-        empty="nothing was called yet",
+        empty='nothing was called yet: hub.db.query("select 1") (%db select 1) is a call',
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["EventsMagic", "Tail"]
 
 _SHOWN = 20
+_PUBLISH = "hub.events.publish(CHANNEL, DATA) (%events publish CHANNEL DATA)"
 _MANY = 10
 _LOOKED_AT = 500
 _TAIL_COUNT, _TAIL_SECONDS = 10, 10.0
@@ -85,17 +86,20 @@ class EventsMagic(Magic):
         bus = self._bus
         last = bus.history("*", 1)
         rows = [
-            ("handlers in this notebook", len(bus.subscriptions())),
-            ("events in the log", bus.inspect.log_size()),
-            ("dead letters", bus.inspect.dead_letter_count()),
-            ("events that wait for the server", bus.pending),
+            (
+                len(bus.subscriptions()),
+                bus.inspect.log_size(),
+                bus.inspect.dead_letter_count(),
+                bus.pending,
+            )
         ]
         note = (
             f"last: {last[0].channel}, {moment(last[0].time)}"
             if last
-            else "%events publish CHANNEL DATA"
+            else f"no event yet: {_PUBLISH}"
         )
-        return Table(("what", "count"), rows, note=note)
+        names = ("handlers", "events", "dead_letters", "unsent")
+        return Table([Column(name, "count") for name in names], rows, note=note)
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> Any:  # noqa: ARG002 - as above
         """Refuse a cell without a verb."""
@@ -148,7 +152,7 @@ class EventsMagic(Magic):
             pattern, count + 1, since=None if since is None else time.time() - since
         )
         note = cut_note(count) if len(events) > count else ""
-        empty = f"no event on {pattern} yet: %events publish CHANNEL DATA"
+        empty = f"no event on {pattern} yet: {_PUBLISH}"
         return _table(events[-count:], empty=empty, note=note)
 
     def do_tail(self, call: Call) -> Tail:

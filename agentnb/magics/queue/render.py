@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.format import clock, short
+from agentnb.core.format import clock, duration, short
 from agentnb.core.table import Column, Table
 from agentnb.core.work.identity import describe
 from agentnb.magics.detail import DetailView
@@ -59,7 +59,7 @@ class JobView(DetailView):
         rows += self._origin()
         rows += [(name, clock(when)) for name, when in self._times() if when is not None]
         if seen.started and seen.finished and seen.finished >= seen.started:
-            rows.append(("took", f"{(seen.finished - seen.started).total_seconds():.3f} s"))
+            rows.append(("took", duration((seen.finished - seen.started).total_seconds())))
         if (progress := seen.fields.get("progress")) is not None:
             rows.append(("progress", progress_bar(progress)))
         if (result := seen.fields.get("result")) is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["table_of"]
 
 _COLUMNS = (
-    *(Column("when", "time"), "name", Column("time", "duration"), Column("spans", "count")),
+    *(Column("when", "time"), "name", Column("took", "duration"), Column("spans", "count")),
     *(Column("processes", "count"), Column("failed", "count"), "trace"),
 )
 
