@@ -178,6 +178,8 @@ class Finder:
 
     def _with_own(self, spans: list[Span], own: list[Span]) -> list[Span]:
         """Add the spans of this process's memory that are in no file, with secrets masked."""
+        if not own:
+            return spans
         known = {span.span for span in spans}
         running: dict[int, str | None] = {}
         for span in own:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+from contextlib import contextmanager
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +29,8 @@ MOST = 50_000
 _TRACE_ID = b'"trace_id":"'
 _DIGITS = 32
 _ID = re.compile(rb"[0-9a-f]{32}")
-_SPAN_ID = re.compile(r"[0-9a-f]{16}")
+_SPAN_DIGITS = 16
+_KINDS = frozenset(KINDS)
 _ANY_TRACE = re.compile(rb'"trace_id":"([0-9a-f]{32})"')
 _ROOTS = (b'"parent_id":null', b'"kind":"cell"', b'"kind":"work"')
 _PROCESS = b'{"process":'
@@ -204,6 +207,10 @@ class SpanReader:
         since
             Files that were not changed since this time are left out.
         """
+        with _without_collector():
+            return self._read(ids, since)
+
+    def _read(self, ids: Iterable[str], since: float) -> Reading:
         expected = {id.encode(): id for id in ids}  # noqa: A001 - the name of the field
         lines: dict[str, _Lines] = {id: {} for id in expected.values()}  # noqa: A001
         gaps: list[Gap] = []
@@ -243,6 +250,18 @@ class SpanReader:
                 self._unreadable += 1
                 continue
             yield _Source(data, *_process_of(data))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the garbage collector from looking at each of very many objects, all of which stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def read_spans(path: Path, trace_id: str) -> list[Span]:
@@ -311,34 +330,54 @@ def _span_line(line: bytes) -> _Line | None:
     is_whole = (
         0 <= found.started < _LATEST
         and 0 <= found.ms < _LATEST
-        and found.kind in KINDS
-        and _SPAN_ID.fullmatch(found.span_id)
-        and (found.parent_id is None or _SPAN_ID.fullmatch(found.parent_id))
+        and found.kind in _KINDS
+        and len(found.span_id) == _SPAN_DIGITS
+        and (found.parent_id is None or len(found.parent_id) == _SPAN_DIGITS)
     )
     return found if is_whole else None
 
 
 def _settled(found: list[tuple[_Line, _Source]]) -> list[Span]:
     """Return the spans of a trace, by start; of very many the first."""
-    found.sort(key=lambda one: one[0].started)
+    found.sort(key=_start)
     del found[MOST:]
-    owners = {int(line.span_id, 16): source.owner for line, source in found if line.open}
-    return settle([_span(line, source.process) for line, source in found], owners)
+    trace = int(found[0][0].trace_id, 16)
+    spans: list[Span] = []
+    owners: dict[int, str | None] = {}
+    for line, source in found:
+        try:
+            spans.append(_span(trace, line, source.process))
+        except ValueError:
+            continue  # an id that is no number
+        if line.open:
+            owners[spans[-1].span] = source.owner
+    return settle(spans, owners)
 
 
-def _span(line: _Line, process: Process | None) -> Span:
-    span = Span(None, line.name, line.service, line.attempt, line.attributes, line.kind)  # type: ignore[arg-type]  # one of KINDS
-    span._started = line.started  # noqa: SLF001 - the reader of what it writes
-    span.ms = line.ms
+def _start(found: tuple[_Line, _Source]) -> float:
+    return found[0].started
+
+
+def _span(trace: int, line: _Line, process: Process | None) -> Span:
+    # Not by the constructor, and every attribute once: a list of traces reads very many.
+    span = Span.__new__(Span)
+    span._tracer = None  # noqa: SLF001 - the reader of what it writes
+    span.name = line.name
+    span.service = line.service
+    span.attempt = line.attempt
+    span.attributes = line.attributes
     span.outcome = line.outcome
-    span.trace = int(line.trace_id, 16)
+    span.ms = line.ms
+    span.kind = line.kind  # type: ignore[assignment]  # one of KINDS
+    span.error = line.error
+    span.links = tuple(line.links) if line.links else ()
+    span.process = process
+    span._started = line.started  # noqa: SLF001 - as above
+    span.trace = trace
     span.span = int(line.span_id, 16)
     span.parent = int(line.parent_id, 16) if line.parent_id else 0
     span.correlation_id = line.correlation_id
-    span.error = line.error
-    span.process = process
-    if line.links:
-        span.links = tuple(line.links)
+    span.sampled = True
     return span
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from agentnb.core.redact import redact
@@ -66,7 +67,7 @@ class Trace:
         self.redactor = redactor
         self.depth: int | None = None
         self.merge = True
-        self.spans = sorted(spans, key=lambda span: span.began)
+        self.spans = sorted(spans, key=attrgetter("_started"))  # `began` takes ten times as long
         self.notes = tuple(notes)
         self._children: dict[int, list[Span]] = {}
         known = {span.span for span in self.spans}
