@@ -57,7 +57,7 @@ def in_transaction(hub):
         tx.query("select 1")
 
 
-DB = {"connection": "default"}
+DB = {"connection": "default", "system": "sqlite"}
 
 CALLS = {
     "a value that is there": (

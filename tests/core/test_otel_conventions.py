@@ -172,7 +172,7 @@ def test_jobs_and_events_are_messages(service, name, about, span_name, kind, ope
     [
         ("workflow", "task", {"agent": "writer", "task": "write"}, "invoke_agent writer", "INTERNAL"),  # noqa: E501
         ("workflow", "create", {"workflow": "3", "workflow_name": "app"}, "invoke_workflow app", "INTERNAL"),  # noqa: E501
-        ("workflow", "step", {"step": "fetch"}, "workflow step", "INTERNAL"),
+        ("workflow", "step", {"step": "fetch"}, "step fetch", "INTERNAL"),
         ("redis", "GET", {}, "GET", "CLIENT"),
         ("cache", "get", {"key": "k", "hit": True}, "cache get", "CLIENT"),
         ("docker", "run", {"image": "app:1", "exit_code": 3}, "docker run", "CLIENT"),

@@ -336,6 +336,7 @@ def test_one_trace_leads_from_the_users_span_over_our_task_to_their_instrumentat
 
     with (
         agentnb.connect(home=tmp_path / "home") as hub,
+        use(None),
         hub.trace.export_to(provider),
         tracer.start_as_current_span("request"),
     ):
@@ -345,16 +346,20 @@ def test_one_trace_leads_from_the_users_span_over_our_task_to_their_instrumentat
         workflow.wait(timeout=30)
         hub.workflows.stop()
     provider.shutdown()
-    found = {one.name: one for one in exporter.get_finished_spans()}
-    above = {one.context.span_id: one.name for one in found.values()}
-    path, name = [], "embeddings"
-    while name:
-        path.append(name)
-        name = above.get(found[name].parent.span_id) if found[name].parent else None
-    assert path[:2] == ["embeddings", "workflow step"]
-    assert path[-3:] == ["invoke_agent writer", "invoke_workflow app", "request"]
-    assert above[found["chat"].parent.span_id] == "invoke_agent writer"
-    assert {found[name].context.trace_id for name in path} == {found["chat"].context.trace_id}
+    found = {one.context.span_id: one for one in exporter.get_finished_spans()}
+
+    def path(name):
+        """Return the names from the first span of a name up to the root."""
+        one, names = next(one for one in found.values() if one.name == name), []
+        while one is not None:
+            names.append(one.name)
+            one = found.get(one.parent.span_id) if one.parent else None
+        return names
+
+    task = ["invoke_agent writer", "invoke_workflow app", "request"]
+    assert path("chat") == ["chat", *task]
+    assert path("embeddings") == ["embeddings", "step fetch", *task]
+    assert len({one.context.trace_id for one in found.values() if one.name in path("chat")}) == 1
 
 
 def test_a_real_receiver_gets_the_spans_of_agentnb_otel(otel_hub, receiver):
@@ -374,8 +379,9 @@ def test_a_real_receiver_gets_the_spans_of_agentnb_otel(otel_hub, receiver):
     failed, resource = next(
         one for one in receiver.spans if one[0].status.message and one[0].name != "nightly"
     )
-    assert attributes_of(failed)["agentnb.operation"] == "query"
-    assert failed.kind == failed.SPAN_KIND_CLIENT
+    assert (failed.name, failed.kind) == ("SELECT missing", failed.SPAN_KIND_CLIENT)
+    wanted = {"db.system.name": "sqlite", "db.query.text": "select * from missing where key = ?"}
+    assert wanted.items() <= attributes_of(failed).items()
     assert failed.status.code == failed.status.STATUS_CODE_ERROR
     assert attributes_of(failed.events[0])["exception.type"] == "TableNotFound"
     assert failed.trace_id.hex() == run.trace_id

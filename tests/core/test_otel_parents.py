@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
+import agentnb
 from agentnb.core.trace import Tracer, correlation, current, parse_traceparent, start_trace, use
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
@@ -126,6 +127,24 @@ def test_a_span_that_is_left_attached_is_no_parent_of_the_next_trace():
         with use(None):
             assert start_trace().trace != span.trace
         span.__exit__(None, None, None)
+
+
+def test_a_function_that_is_carried_to_a_thread_has_the_same_parents(theirs, tmp_path):
+    tracer, exporter = theirs
+
+    def call():
+        with tracer.start_as_current_span("chat"):
+            pass
+
+    with agentnb.connect(home=tmp_path / "home") as hub, use(None), hub.trace.run("fetch") as run:
+        threads = [threading.Thread(target=hub.trace.carry(call))]
+        with tracer.start_as_current_span("request") as request:
+            threads.append(threading.Thread(target=hub.trace.carry(call)))
+        for thread in threads:
+            thread.start()
+            thread.join()
+    found = [one.parent.span_id for one in exporter.get_finished_spans() if one.name == "chat"]
+    assert found == [run.span, request.get_span_context().span_id]
 
 
 def test_the_sampled_flag_is_honoured_and_handed_on(ours):

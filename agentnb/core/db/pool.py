@@ -140,7 +140,9 @@ class ConnectionPool:
         self._slots = _slots(backend.capacity)
 
         def attempt(deadline: Deadline) -> None:
-            with self._tracer.span("connect", service="db", connection=self._name):
+            with self._tracer.span(
+                "connect", service="db", connection=self._name, system=backend.kind
+            ):
                 connection = self._tested(engine, deadline)
                 try:
                     backend.settle(connection)

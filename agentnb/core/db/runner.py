@@ -81,6 +81,7 @@ class Runner(ABC):
     def span(self, name: str, statement: str | None = None, **attributes: object) -> Span:
         """Return the span of a call."""
         attributes["connection"] = self.name
+        attributes["system"] = self.backend.kind
         if statement is not None:
             # Cut for the sake of the memory; once more, after secrets are masked, when written.
             attributes["statement"] = statement[:_LONGEST_STATEMENT]

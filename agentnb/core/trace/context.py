@@ -6,6 +6,7 @@ import os
 import random
 import re
 import sys
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from agentnb.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from contextvars import Token
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "ambient",
     "attach",
     "carried",
+    "carry_active",
     "check_correlation_id",
     "correlation",
     "current",
@@ -157,6 +160,15 @@ def attach(context: Context) -> object:
     from agentnb.core.trace.otel import parents
 
     return parents.attach(context)
+
+
+def carry_active() -> Callable[[], AbstractContextManager[None]]:
+    """Return what makes OpenTelemetry's active span that of a block in another thread."""
+    if "opentelemetry.trace" not in sys.modules:
+        return nullcontext
+    from agentnb.core.trace.otel import parents
+
+    return parents.carry()
 
 
 def detach(attached: object) -> None:

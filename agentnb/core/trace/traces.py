@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
-from agentnb.core.trace.context import check_correlation_id, current, parse_traceparent, use
+from agentnb.core.trace.context import (
+    carry_active,
+    check_correlation_id,
+    current,
+    parse_traceparent,
+    use,
+)
 from agentnb.core.trace.finding import Finder
 from agentnb.core.trace.lookup import about
 from agentnb.core.twins import twin
@@ -188,11 +194,11 @@ class Traces:
         ...         threads.submit(call).result() == run.trace_id
         True
         """
-        context = current()
+        context, within = current(), carry_active()
 
         @wraps(function)
         def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-            with use(context):
+            with use(context), within():
                 return function(*args, **kwargs)
 
         return carried

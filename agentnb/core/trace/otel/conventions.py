@@ -201,6 +201,8 @@ def _worded(span: Span, attributes: dict[str, Attribute]) -> tuple[str, SpanKind
         return f"{operation} {called}" if called else operation, kind
     if service in {"app", "notebook"}:
         return name, kind
+    if (service, name) == ("workflow", "step") and "agentnb.step" in attributes:
+        return f"step {attributes['agentnb.step']}", kind
     if service == "websocket":
         kind = "CONSUMER" if name == "handle" else kind
     return f"{service} {name}", kind

@@ -5,11 +5,13 @@ Imported only where a user's code, or the export, has imported ``opentelemetry``
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import Token
+from typing import TYPE_CHECKING
 
 from opentelemetry.context import attach as attach_context
 from opentelemetry.context import detach as detach_context
+from opentelemetry.context import get_current
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
@@ -20,11 +22,30 @@ from opentelemetry.trace import (
 
 from agentnb.core.trace.context import Context
 
-__all__ = ["active_span", "attach", "detach", "span_context"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+__all__ = ["active_span", "attach", "carry", "detach", "span_context"]
 
 
 class _OwnSpan(NonRecordingSpan):
-    """A span of agentnb, as the instrumentation of others sees it: a parent."""
+    """A span of agentnb, as the instrumentation of others sees it: a parent.
+
+    A cell is written once it causes something. That its ids are asked for is a sign of it: they
+    are those of a span below it, or of a header that leads to one.
+    """
+
+    def __init__(self, place: Context) -> None:
+        super().__init__(span_context(place.trace, place.span, sampled=place.sampled))
+        self._place = place
+
+    def get_span_context(self) -> SpanContext:
+        """Return the ids, and let the cell be written that they are of."""
+        opener = getattr(self._place, "opener", None)
+        if opener is not None:
+            opener()
+        return super().get_span_context()
 
 
 def active_span() -> Context | None:
@@ -33,8 +54,7 @@ def active_span() -> Context | None:
     A span of agentnb is none: where one is still attached, its block has ended.
     """
     span = get_current_span()
-    context = span.get_span_context()
-    if isinstance(span, _OwnSpan) or not context.is_valid:
+    if isinstance(span, _OwnSpan) or not (context := span.get_span_context()).is_valid:
         return None
     return Context(context.trace_id, context.span_id, sampled=context.trace_flags.sampled)
 
@@ -47,8 +67,7 @@ def span_context(trace: int, span: int, *, sampled: bool = True) -> SpanContext:
 
 def attach(span: Context) -> object:
     """Make a span the active one, and return what `detach` takes."""
-    own = _OwnSpan(span_context(span.trace, span.span, sampled=span.sampled))
-    return attach_context(set_span_in_context(own))
+    return attach_context(set_span_in_context(_OwnSpan(span)))
 
 
 def detach(token: object) -> None:
@@ -62,3 +81,18 @@ def detach(token: object) -> None:
             token.var.reset(token)
     else:
         detach_context(token)  # type: ignore[arg-type]  # of another implementation of contexts
+
+
+def carry() -> Callable[[], AbstractContextManager[None]]:
+    """Return what makes the active span of this code that of a block in another thread."""
+    context = get_current()
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        token = attach_context(context)
+        try:
+            yield
+        finally:
+            detach(token)
+
+    return within
