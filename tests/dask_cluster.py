@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -39,8 +38,7 @@ class Cluster:
     def __init__(self, folder, environ=None):
         self._folder = Path(folder)
         self._environ = os.environ | (environ or {})
-        self._port = _free_port()
-        self.address = f"dask://127.0.0.1:{self._port}"
+        self._port = 0  # one that is free, which no other process can take meanwhile
         self._number = 0
         self.workers = []
         self.start_scheduler()
@@ -52,10 +50,17 @@ class Cluster:
         self.scheduler = self._start(
             "scheduler", *_QUIET, "--port", self._port, "--scheduler-file", self._file
         )
+        address = until(self._said, 120)  # of a machine that is busy
+        self._port = int(address.rpartition(":")[2])
+        self.address = f"dask://127.0.0.1:{self._port}"
+
+    def _said(self):
+        log = self._folder / f"scheduler-{self._number}.log"
+        assert self.scheduler.poll() is None, log.read_text()
+        return self._file.exists() and _address_in(self._file)
 
     def add_worker(self, *, threads=2, environ=None):
         """Start a worker without a nanny, and return its process."""
-        until(lambda: self._file.exists() and _address_in(self._file))
         self._number += 1
         options = ["--no-nanny", "--nthreads", threads, "--memory-limit", 0, "--death-timeout", 60]
         options += ["--local-directory", self._folder]
@@ -68,8 +73,9 @@ class Cluster:
         """Wait until some workers have joined; by default all."""
         from distributed import Client
 
-        with Client(self.address.replace("dask", "tcp"), set_as_default=False) as client:
-            until(lambda: len(client.nthreads()) == (workers or len(self.workers)))
+        address = self.address.replace("dask", "tcp")
+        with Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(workers or len(self.workers), timeout=120)
             return client.nthreads()
 
     def _start(self, kind, *options, environ=None):
@@ -122,9 +128,3 @@ def _address_in(file):
         return json.loads(file.read_text())["address"]
     except (ValueError, KeyError):
         return None
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
