@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -40,28 +39,6 @@ def die_once(job):
     return job.attempt
 
 
-def fail(job):
-    raise ValueError(f"no {job.data}")
-
-
-async def wait(job):
-    folder, seconds = job.data
-    note(folder, "begun", job)
-    try:
-        await asyncio.sleep(seconds)
-    except asyncio.CancelledError:
-        note(folder, "cancelled", job)
-        raise
-    return os.getpid()
-
-
 @processor("doubles", schema=int, timeout=30)
 def double(job):
     return job.data * 2
-
-
-def outer():
-    def inner(job):
-        return job.data
-
-    return inner

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agentnb.core.errors import AgentnbError
+from tests.waiting import until
 
 __all__ = ["KINDS", "Jobs", "Tasks", "notes"]
 
@@ -49,7 +50,10 @@ def _who(it, data, hub):
 def _nap(it, data):
     folder, seconds = data
     note(folder, "begun", it)
-    time.sleep(seconds)
+    if seconds is None:
+        until(Path(folder, "go").exists)
+    else:
+        time.sleep(seconds)
     try:
         it.log("awake")
     except AgentnbError:

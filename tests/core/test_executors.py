@@ -179,10 +179,11 @@ def test_a_cancelled_coroutine_is_told_so_by_its_next_sign_of_life(
 
 def test_a_function_that_nobody_can_end_is_fenced(units, executor, tmp_path, until):
     units.work("nap", executor, concurrency=1)
-    unit = units.add([str(tmp_path), 2], attempts=1, timeout=0.3)
+    unit = units.add([str(tmp_path), None], attempts=1, timeout=0.3)
     with pytest.raises(AgentnbError, match=r"longer than 0\.3 s; it may run on there"):
         unit.result()
     assert units.add([str(tmp_path), 0]).result() > 0  # its place is free
+    (tmp_path / "go").touch()
     until(lambda: notes(tmp_path, "fenced"))
     assert (unit.state, unit.logs()) == ("failed", [])
 
@@ -260,10 +261,15 @@ def _nested(_task, _ctx=None):
 _nested.__qualname__ = "outer.<locals>._nested"
 
 
-@pytest.mark.parametrize("function", [lambda it: it, _nested], ids=["lambda", "nested"])
-def test_what_no_process_can_import_is_refused_at_the_start(units, shared, function):
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [(lambda it: it, "is a lambda"), (_nested, "outer.<locals>._nested is made within another")],
+    ids=["lambda", "nested"],
+)
+def test_what_no_process_can_import_is_refused_at_the_start(units, shared, function, words):
     with pytest.raises(UsageError, match="which no other process can import") as caught:
         units.work(function, shared)
+    assert words in caught.value.message
     assert "threads run any" in caught.value.hint
     assert units.worker is None
 

@@ -1,4 +1,4 @@
-"""Jobs that run by an executor: in processes, by any `concurrent.futures.Executor`."""
+"""Jobs that run by an executor, beyond the tests of jobs and tasks in `test_executors`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ import pytest
 
 import agentnb
 from agentnb.core.errors import ConfigError, UsageError
-from agentnb.core.queue.failure import JobFailed
 from agentnb.core.work.executors import far, near
 from agentnb.core.work.executors.engine import AttemptExecutor
-from agentnb.core.work.executors.record import Record, read_record, versions, write
+from agentnb.core.work.executors.record import Record, versions, write
 from tests.core import executor_jobs as jobs
 
 pytestmark = pytest.mark.usefixtures("importable")
@@ -73,27 +72,10 @@ def notes(folder, word):
     return [line.split()[1:] for line in lines if line.startswith(f"{word} ")]
 
 
-class Silent(AttemptExecutor):
-    """An executor that loses what it is given: no future of it ever resolves."""
-
-    def __init__(self, then=None):
-        self.then = then
-        self.lost = 0
-
-    def check(self, function, *args):
-        assert function(*args) is None
-
-    def submit(self, function, /, *args, **options):
-        if self.lost >= 1 and self.then is not None:
-            return self.then.submit(function, *args, **options)
-        self.lost += 1
-        return Future()
-
-
 # The ordinary course
 
 
-@pytest.mark.parametrize("kind", ["shared", "spawned", "processes"])
+@pytest.mark.parametrize("kind", ["shared", "processes"])
 def test_a_job_runs_by_the_executor_with_the_services_of_that_side(queue, hub, kind, request):
     executor = kind if kind == "processes" else request.getfixturevalue(kind)
     worker = queue.work(jobs.who, executor=executor, concurrency=2)
@@ -118,14 +100,6 @@ def test_the_setting_is_the_default_of_work(hub):
         assert other.queue("setting").add(1).result(60)[0] == os.getpid()
 
 
-def test_an_error_is_kept_with_its_line_and_tried_again(queue, spawned):
-    queue.work(jobs.fail, executor=spawned)
-    job = queue.add("stamps", attempts=2, backoff=0.01)
-    with pytest.raises(JobFailed, match="attempt 2 of 2: ValueError: no stamps"):
-        job.result(60)
-    assert "in fail" in job.failure.traceback
-
-
 def test_a_marked_function_keeps_its_schema_there(spawned, hub):
     doubles = hub.queue("doubles")
     doubles.work(jobs.double, schema=int, executor=spawned)
@@ -138,44 +112,11 @@ def test_a_marked_function_keeps_its_schema_there(spawned, hub):
 # What ends an attempt
 
 
-def test_a_cancelled_coroutine_is_told_so_by_its_next_sign_of_life(queue, spawned, tmp_path, until):
-    queue.work(jobs.wait, executor=spawned)
-    job = queue.add([str(tmp_path), 60])
-    until(lambda: notes(tmp_path, "begun"))
-    job.cancel()
-    until(lambda: notes(tmp_path, "cancelled"))
-    assert queue.add([str(tmp_path), 0]).result(30) > 0
-
-
-def test_a_coroutine_is_cancelled_at_its_time_out(queue, spawned, tmp_path):
-    queue.work(jobs.wait, executor=spawned, timeout=0.3)
-    with pytest.raises(JobFailed, match=r"longer than 0\.3 s; it was cancelled"):
-        queue.add([str(tmp_path), 60], attempts=1).result(60)
-    assert notes(tmp_path, "cancelled")
-
-
-def test_a_function_that_nobody_can_end_is_over_for_the_ledger(queue, spawned, tmp_path):
-    queue.work(jobs.nap, executor=spawned)
-    job = queue.add([str(tmp_path), 2], attempts=1, timeout=0.3)
-    with pytest.raises(JobFailed, match=r"longer than 0\.3 s; it may run on there"):
-        job.result(60)
-    assert job.state == "failed"
-
-
 def test_a_job_whose_process_is_killed_runs_again_and_that_is_counted(queue, tmp_path):
     queue.work(jobs.die_once, executor="processes", concurrency=2)
     job = queue.add([str(tmp_path), 0])
     assert job.result(60) == 2
     assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["1", "2"]
-
-
-def test_a_job_that_waits_in_a_dead_executor_is_put_back_uncounted(brief, shared, monkeypatch):
-    monkeypatch.setattr(near, "SHORTEST_START", 0.2)
-    executor = Silent(shared)
-    brief.work(jobs.who, executor=executor, concurrency=1)
-    job = brief.add(1)
-    assert job.result(30)[1] == 1
-    assert (executor.lost, job.refresh().attempt) == (1, 1)
 
 
 def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(
@@ -225,6 +166,7 @@ def test_a_call_that_has_not_begun_its_attempt_costs_none(
     queue, instead, words, caplog, monkeypatch
 ):
     monkeypatch.setattr(near, "_REFUSED_SECONDS", 0.1)
+    monkeypatch.setattr(near, "_BROKEN_SECONDS", 0.1)
     with Odd(instead, 2) as executor:
         queue.work(jobs.who, executor=executor, concurrency=1)
         job = queue.add(1, attempts=1)
@@ -247,65 +189,7 @@ def test_a_function_that_is_given_later_and_cannot_be_imported_lets_jobs_wait(
     assert job.result(30)[1] == 1
 
 
-class Deaf(ThreadPoolExecutor):
-    """An executor that begins attempts, and then loses them with their futures."""
-
-    def submit(self, function, /, *args, **options):
-        if function is far.run and not getattr(self, "record", None):
-            self.record = read_record(*args)
-            queues = far._hubs.service(self.record)
-            side = queues._far_side(self.record)
-            side.store.begin(self.record.key, self.record.owner, "gone|1|2|3|a", self.record.lease)
-            return Future()
-        return super().submit(function, *args, **options)
-
-
-def test_an_attempt_whose_future_never_resolves_runs_again_once_it_is_silent(brief, tmp_path):
-    with Deaf(2) as executor:
-        brief.work(jobs.nap, executor=executor, concurrency=1)
-        job = brief.add([str(tmp_path), 0])
-        assert job.result(30) == os.getpid()
-        assert job.refresh().attempt == 2
-        assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["2"]
-        assert "no sign of life" in job.refresh().failure.error
-
-
-def test_a_second_call_for_an_attempt_runs_nothing(brief, tmp_path):
-    class Twice(ThreadPoolExecutor):
-        def submit(self, function, /, *args, **options):
-            first = super().submit(function, *args, **options)
-            if function is far.run:
-                first.result()
-                return super().submit(function, *args, **options)
-            return first
-
-    with Twice(2) as executor:
-        brief.work(jobs.nap, executor=executor, concurrency=1)
-        job = brief.add([str(tmp_path), 0], attempts=1)
-        with pytest.raises(JobFailed, match="attempt 1 of 1: its process gave no sign of life"):
-            job.result(60)
-        assert len(notes(tmp_path, "begun")) == 1
-
-
 # Refusals
-
-
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        (lambda job: job.data, "is a lambda, which no other process can import"),
-        (jobs.outer(), "outer.<locals>.inner is made within another function"),
-    ],
-    ids=["lambda", "nested"],
-)
-def test_a_function_that_no_process_can_import_is_refused_at_the_start(
-    queue, shared, function, words
-):
-    with pytest.raises(UsageError) as caught:
-        queue.work(function, executor=shared)
-    assert words in caught.value.message
-    assert "give a function of a module" in caught.value.hint
-    assert queue.worker is None
 
 
 def test_what_is_no_executor_is_refused(queue):
@@ -361,7 +245,9 @@ def test_a_record_that_is_none_is_refused():
     assert "cannot be read" in far.check(cut + b"}")
 
 
-def test_a_broken_executor_says_so_and_loses_nothing(queue, caplog, until):
+def test_a_broken_executor_says_so_and_loses_nothing(queue, caplog, until, monkeypatch):
+    monkeypatch.setattr(near, "_BROKEN_SECONDS", 0.1)
+
     class Broken(AttemptExecutor):
         calls = 0
 
