@@ -284,6 +284,12 @@ def _add_worker(parser: Parser) -> None:
         help="seconds to wait at the start for an unavailable server (default: 3, then an error)",
     )
     parser.add_argument(
+        "--record",
+        choices=("failed", "all", "off"),
+        help="keep the calls of each attempt that fails, or of all, for a replay in a test "
+        "(default: AGENTNB_RECORD, or off)",
+    )
+    parser.add_argument(
         "--metrics",
         metavar="ADDRESS",
         type=_address,

@@ -6,7 +6,7 @@ import atexit
 import sys
 import threading
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack
 
 from agentnb.core import services
 from agentnb.core.clock import Clock
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from agentnb.core.services.entry import Closeable, Service
     from agentnb.core.settings import Settings, SettingsArguments
     from agentnb.core.table import Table
+    from agentnb.core.tape.flight import FlightRecorder
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.trace.traces import Traces
     from agentnb.core.websocket import WebSocketClient, WebSockets
@@ -134,6 +135,7 @@ class Hub:
         self._prober = services.Prober()
         self._clock = Clock()
         self._ephemeral = False
+        self._flight: FlightRecorder | None = None
         self._threads: CallThreads | None = None
         # Not the lock under which a service is opened, which would block an event loop for long.
         self._threads_lock = threading.Lock()
@@ -246,7 +248,51 @@ class Hub:
 
         _ = self.logs
         settings = self.settings
-        return Runtime(self.tracer, settings.redactor, self._id, self._clock, self._ephemeral)
+        return Runtime(
+            self.tracer,
+            settings.redactor,
+            self._id,
+            self._clock,
+            self._ephemeral,
+            self._flight_recorder,
+        )
+
+    @property
+    def _flight_recorder(self) -> FlightRecorder:
+        with self._lock:
+            if self._flight is None:
+                from agentnb.core.tape.flight import FlightRecorder
+
+                settings = self.settings
+                self._flight = FlightRecorder(settings.home, settings.record, settings.redactor)
+            return self._flight
+
+    def record(self, mode: Literal["off", "failed", "all"] | None = None) -> str:
+        """Record jobs and tasks from now on, on tapes that tests replay; return the mode.
+
+        Parameters
+        ----------
+        mode
+            ``"failed"`` writes the tape of each attempt that fails, below the home; ``"all"`` of
+            each attempt; ``"off"`` of none. Without it nothing is changed. A hub begins with
+            AGENTNB_RECORD, or ``"off"``.
+
+        Raises
+        ------
+        UsageError
+            It is another word.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     hub.record("failed"), hub.record()
+        ('failed', 'failed')
+        """
+        flight = self._flight_recorder
+        if mode is not None:
+            flight.switch(mode)
+            self._arguments["record"] = mode  # of processes that start from now on
+        return flight.mode
 
     @property
     def databases(self) -> Databases:

@@ -19,7 +19,7 @@ _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre
 
 _OURS = {
     *("agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal"),
-    *("docker", "files", "logs", "modules", "redis", "serve"),
+    *("docker", "files", "logs", "modules", "redis", "serve", "tapes"),
 }
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agentnb.core.clock import Clock
 from agentnb.core.redact import Redactor
 from agentnb.core.trace.servicelog import ServiceLog
 from agentnb.core.trace.spans import Tracer
+
+if TYPE_CHECKING:
+    from agentnb.core.tape.flight import FlightRecorder
 
 __all__ = ["Runtime"]
 
@@ -33,6 +37,8 @@ class Runtime:
     ephemeral
         Whether nothing has to outlive the process, as in a test: SQLite files are not synced to
         the disk, and workflows may be kept in memory.
+    flight
+        Records the jobs and tasks that fail; None for a runtime without a home.
 
     Examples
     --------
@@ -48,6 +54,7 @@ class Runtime:
     hub_id: str | None = None
     clock: Clock = field(default_factory=Clock)
     ephemeral: bool = False
+    flight: FlightRecorder | None = None
 
     def log(self, service: str, **data: object) -> ServiceLog:
         """Return the logger ``agentnb.<service>`` of this runtime.

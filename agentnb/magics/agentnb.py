@@ -9,7 +9,7 @@ from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_v
 
 from agentnb.core.ranges import choice
 from agentnb.core.services import HIDDEN
-from agentnb.magics.base import Magic
+from agentnb.magics.base import Magic, Message
 from agentnb.magics.grammar import Call, Grammar, Option, Verb
 from agentnb.magics.grammar.values import rows
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["AgentnbMagic"]
 
 _HEALTH_SECONDS = 5.0  # the embedded server may have to start
+
+_RECORDED = {
+    "off": "none; %agentnb record failed",
+    "failed": "those that fail; %agentnb record off",
+    "all": "all; %agentnb record off",
+}
 
 GRAMMAR = Grammar(
     "agentnb",
@@ -47,6 +53,12 @@ GRAMMAR = Grammar(
                 Option(("--timeout",), "seconds for all checks (default: 3)", "S", float),
             ),
             twin="hub.doctor()",
+        ),
+        Verb(
+            "record",
+            "keep the calls of jobs and tasks that fail, or of all, for replays in tests",
+            ("[failed|all|off]",),
+            twin='hub.record("failed")',
         ),
         Verb("check", "look for secrets in a notebook's cells and outputs", ("NOTEBOOK",)),
         Verb("stop", "close every service; the next use opens it again"),
@@ -117,6 +129,11 @@ class AgentnbMagic(Magic):
         word = choice("hints", call.arguments[0], ("on", "off"), service="agentnb", hint=hint)
         self.extension.trace_hint.on = word == "on"
         print(f"hints are {word}")  # noqa: T201 - the answer to a command
+
+    def do_record(self, call: Call) -> Message:
+        """Record jobs and tasks, or say which are recorded."""
+        mode = self.hub.record(*call.arguments)
+        return Message(f"jobs and tasks that are recorded: {_RECORDED[mode]}")
 
     def do_check(self, call: Call) -> Table:
         """Return the secrets found in a notebook, masked."""

@@ -39,10 +39,29 @@ def batches(call, flush=None):
     return run
 
 
+def recorded():
+    """Return units of 500 calls each, on a tape that is thrown away."""
+    from agentnb.core.db.result import Result
+    from agentnb.core.db.taped import QUERY
+    from agentnb.core.tape.hook import active, on_tape
+    from agentnb.core.tape.recorder import FLIGHT, Recorder
+
+    result = Result(["n"], [(1,)], rowcount=1)
+
+    def run():
+        for _ in range(CALLS // FLIGHT.steps):
+            with on_tape(Recorder({}, FLIGHT)):
+                for _ in range(FLIGHT.steps):
+                    active().call(QUERY, {"sql": "select 1", "params": {}}, lambda: result, str)
+
+    return run
+
+
 def measure(*, quick):
     """Return the rows of this subject."""
     from agentnb.core.redact import Redactor
     from agentnb.core.resilience import Boundary, Breaker
+    from agentnb.core.tape.hook import active
     from agentnb.core.trace import Counters, Tracer, start_trace
 
     start_trace()
@@ -65,6 +84,8 @@ def measure(*, quick):
 
         found = by_turns(
             {
+                "recorded": recorded(),
+                "unrecorded": batches(active),
                 "counted": batches(counted),
                 "memory": batches(span_of(memory)),
                 "files": batches(span_of(files), files.flush),
@@ -88,6 +109,8 @@ def measure(*, quick):
     return [
         row("a span, kept in memory", "memory", "logging", line),
         row("a call, counted (a part of its span)", "counted", "memory", "the span"),
+        row("a call that a flight recorder keeps (`--record failed`)", "recorded", "logging", line),
+        row("the same while nothing is recorded", "unrecorded", "memory", "a span"),
         row("a span, redacted and written to its file", "files", "logging", line),
         row("`Boundary.call` with a breaker", "boundary", "stamina", "`stamina.retry`"),
     ]

@@ -64,6 +64,12 @@ def pools(job):
             found = pool.map(abs, range(job.data))
     return found
 
+def recorded(job):
+    found = job.hub.db.query("select :n as n", {"n": job.data}).scalar()
+    if found > 7:
+        raise ValueError(f"{found} has failed")
+    return found
+
 @processor("letters", timeout=60)
 async def letters(job):
     return job.data.upper()
@@ -422,3 +428,25 @@ def test_processes_drain_too(worker, queue):
     assert one.wait() == 0
     assert [job.result(0) for job in jobs] == list(range(10))
     assert one.lines[-1].endswith("stopped: 10 completed, 0 failed")
+
+
+def test_an_attempt_that_fails_in_a_process_is_recorded(worker, queue, home, tmp_path):
+    from agentnb.testing import replay
+
+    queue.add(7, attempts=1)
+    queue.add(8, attempts=1)
+    words = (queue.name, "--processor", "jobs:recorded", "--record", "failed", "--drain")
+    worker(*words, "--executor", "processes", "--concurrency", "1").wait()
+    (path,) = (home / "tapes").glob("*")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path = path.rename(tmp_path / path.name)  # the home is that of other tests as well
+    with replay(path) as tape, pytest.raises(ValueError, match="8 has failed"):
+        tape.run(recorded)
+    assert tape.unit["function"] == "jobs:recorded"
+
+
+def recorded(job):
+    found = job.hub.db.query("select :n as n", {"n": job.data}).scalar()
+    if found > 7:
+        raise ValueError(f"{found} has failed")
+    return found

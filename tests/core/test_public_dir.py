@@ -19,10 +19,10 @@ PUBLIC = {
     "Hub": """
         aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop cache close
         closed databases db docker doctor errors events files git github health logs metrics open
-        panel queue queues ready redis repo reset run_workers runtime settings status stop trace
-        tracer variable websocket websockets workflows
+        panel queue queues ready record redis repo reset run_workers runtime settings status stop
+        trace tracer variable websocket websockets workflows
     """,
-    "Runtime": "clock ephemeral hub_id log redactor tracer",
+    "Runtime": "clock ephemeral flight hub_id log redactor tracer",
     "Tracer": """
         close counters dropped failed flush path recent redactor retention running span trace
     """,

@@ -275,6 +275,7 @@ DEFAULTS = {
     "queue_lease": 30.0,
     "executor": "threads",
     "metrics": None,
+    "record": "off",
     "otel": False,
     "queue_payload": 1_000_000,
     "queue_result_ttl": 3600.0,
@@ -313,6 +314,7 @@ BY_RANGE = {
     "executor": ("threads", ["thread", "dask://", "dask://h:0", "jobs.pool", "1"]),
     "address": ("0", ["nowhere", ":1", "0:1", "127.0.0.1:70000"]),
     "switch": ("0", ["2", "on", "-1", "readonly"]),
+    "record_mode": ("failed", ["on", "1", "fail", "all,failed"]),
     "policies": ("service", ["", "all", "isolated,", "isolated service"]),
 }
 

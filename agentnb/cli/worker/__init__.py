@@ -32,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.cli.worker.sources import sources
     from agentnb.cli.worker.watching import Status, offered
 
-    with agentnb.connect() as hub:
+    recorded = {} if options.record is None else {"record": options.record}
+    with agentnb.connect(**recorded) as hub:
         options.executor = _executor(options, hub.settings.executor)
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
         apps = Apps(options.app)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.failure import Failure
+from agentnb.core.queue import taped
 from agentnb.core.queue.functions import check_function
 from agentnb.core.queue.snapshot import UNKEPT
 from agentnb.core.trace import use
@@ -101,7 +103,13 @@ class JobHandler:
         with use(attempt.context), span:
             attempt.context = span
             self._events.begun(job)
-            return self._kept(self._call(attempt, job, processor), job, processor)
+            flight = parts.flight
+            if flight is None or flight.mode == "off":
+                return self._kept(self._call(attempt, job, processor), job, processor)
+            with flight.unit(partial(taped.described, job, attempt, processor), self._log) as unit:
+                result = self._call(attempt, job, processor)
+                unit.returned(result)
+            return self._kept(result, job, processor)
 
     def _run_elsewhere(
         self, elsewhere: Elsewhere, attempt: Attempt, processor: Processor

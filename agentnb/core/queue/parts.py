@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.streams import StreamWaiter
     from agentnb.core.queue.waiter import JobWaiter
     from agentnb.core.redis import RedisClient
+    from agentnb.core.tape.flight import FlightRecorder
     from agentnb.core.trace import ServiceLog, Tracer
 
 __all__ = ["BatchViews", "QueueParts"]
@@ -68,6 +69,8 @@ class QueueParts:
         Displays batches, and shows their progress; None for nothing.
     hub
         The hub that the queue belongs to, or None.
+    flight
+        Records attempts that fail; None for nothing.
     """
 
     name: str
@@ -90,6 +93,7 @@ class QueueParts:
     wrap: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None
     views: BatchViews | None
     hub: Any
+    flight: FlightRecorder | None
 
     @staticmethod
     def checked_id(job_id: Any) -> str:

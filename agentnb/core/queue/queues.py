@@ -216,6 +216,7 @@ class Queues:
             wrap=self._wrap,
             views=self._views,
             hub=self._hub,
+            flight=self._runtime.flight,
         )
 
     def add_task(self, /, name: str, data: Any = None, **options: Unpack[AddOptions]) -> Job:

@@ -102,6 +102,12 @@ def _switch(text: str) -> bool:
     return known[text.strip().lower()]
 
 
+def _record_mode(text: str) -> str:
+    if text.strip().lower() not in {"off", "failed", "all"}:
+        raise ValueError("failed, all or off")
+    return text.strip().lower()
+
+
 def _level(text: str) -> int:
     if text.upper() not in _LEVELS:
         raise ValueError(f"one of {', '.join(_LEVELS)}")
@@ -257,6 +263,13 @@ FIELDS: tuple[Field, ...] = (
         "0",
         "whether spans go to OTEL_EXPORTER_OTLP_ENDPOINT, by OpenTelemetry",
         _switch,
+    ),
+    Field(
+        "record",
+        "AGENTNB_RECORD",
+        "off",
+        "the jobs and tasks that are recorded for replays: failed, all or off",
+        _record_mode,
     ),
     Field("queue_payload", "AGENTNB_QUEUE_PAYLOAD", "1000000", "bytes of a job's data", read_whole),
     Field(

@@ -98,6 +98,7 @@ class Settings:
     queue_lease: float
     executor: str
     metrics: str | None
+    record: str
     otel: bool
     queue_payload: int
     key_ttl: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from agentnb.core.trace import stamp, use
 from agentnb.core.work.attempt import TimedOut
 from agentnb.core.work.identity import describe
 from agentnb.core.work.store import OutcomeKind
+from agentnb.core.workflow import taped
 from agentnb.core.workflow.execution import TaskExecution, refused
 
 if TYPE_CHECKING:
@@ -88,7 +90,13 @@ class TaskHandler:
         with use(attempt.context), span:
             attempt.context = span
             agent = self._registry.find(task.agent)
-            return execution.keep(execution.call(agent), agent)
+            flight = self._around.runtime.flight
+            if flight is None or flight.mode == "off":
+                return execution.keep(execution.call(agent), agent)
+            with flight.unit(partial(taped.described, execution, agent), self._log) as unit:
+                result = execution.call(agent)
+                unit.returned(result)
+            return execution.keep(result, agent)
 
     def begun(self, attempt: Attempt) -> None:
         """Count an attempt that begins."""

@@ -198,11 +198,22 @@ class Reader:
             row = tx.row(sql, workflow=number, word=plain(word))
         return None if row is None else task_info(row)
 
-    def steps(self, task: str) -> dict[str, Any]:
-        """Return the kept results of a task's steps as plain JSON, by the task's id."""
-        sql = "select name, result from {task_step} where task_id = :id order by created, name"
+    def steps(self, task: str, *, before: int | None = None) -> dict[str, Any]:
+        """Return the kept results of a task's steps as plain JSON, by the task's id.
+
+        Parameters
+        ----------
+        task
+            The id of the task.
+        before
+            Only those of attempts before this one; None for all.
+        """
+        earlier = "" if before is None else "and attempt < :before "
+        sql = "select name, result from {task_step} where task_id = :id "
+        values: dict[str, Any] = {} if before is None else {"before": before}
         with self._transactions.read() as tx:
-            return {name: msgspec.json.decode(text) for name, text in tx.rows(sql, id=task)}
+            rows = tx.rows(f"{sql}{earlier}order by created, name", id=task, **values)
+        return {name: msgspec.json.decode(text) for name, text in rows}
 
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""
