@@ -202,7 +202,9 @@ class Extension:
         """Begin the span of a cell: a new trace, or a child of the cell that runs it."""
         from agentnb.core.trace.cell import Cell
         from agentnb.core.trace.context import start_trace
+        from agentnb.core.trace.process import NOTEBOOK, set_role
 
+        set_role(NOTEBOOK)  # whichever hub of this process is the first to write
         cells, source = self._cells, info.raw_cell or ""
         self.assigned.clear()
         if cells:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +105,72 @@ def test_the_settings_say_how_long_spans_are_kept(tmp_path):
         assert hub.tracer.retention == "kept 2 days, 1.0 MB"
     with pytest.raises(agentnb.ConfigError, match="AGENTNB_TRACE_DAYS"):
         agentnb.connect(trace_days=0)
+
+
+def test_a_coroutine_function_is_carried_to_another_loop(hub):
+    async def fetch(n):
+        await asyncio.sleep(0)
+        return n, hub.trace.current_id
+
+    with hub.trace.run("fetch") as run, ThreadPoolExecutor() as threads:
+        carried = hub.trace.carry(fetch)
+        found = threads.submit(lambda: asyncio.run(carried(7))).result()
+    assert found == (7, run.trace_id)
+
+
+@pytest.mark.parametrize("function", [None, 7, "fetch"])
+def test_what_cannot_be_called_cannot_be_carried(hub, function):
+    with pytest.raises(UsageError, match="function must be a function"):
+        hub.trace.carry(function)
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "  ", b"parse", "\udcff", "a\0b"])
+def test_a_name_that_is_no_text_is_refused(hub, name):
+    for make in (hub.trace.span, hub.trace.run):
+        with pytest.raises(UsageError, match="name must be text"):
+            make(name)
+
+
+def test_a_long_name_is_cut(hub):
+    with hub.trace.span("x" * 5000):
+        pass
+    assert len(hub.trace.last().roots[0].name) == 201
+
+
+def test_other_words_than_true_and_false_are_refused(hub):
+    with pytest.raises(UsageError, match="failed must be True, False or None, got 'yes'"):
+        hub.trace.list(failed="yes")
+
+
+def test_a_span_is_entered_once(hub):
+    span = hub.trace.span("parse")
+    with span:
+        pass
+    with pytest.raises(UsageError, match="the span 'parse' was entered before"), span:
+        pass
+
+
+def test_a_span_with_an_odd_outcome_is_written_and_stops_no_other(hub):
+    with hub.trace.run("odd") as run:
+        with hub.trace.span("parse") as span:
+            span.outcome, span.links = 7, (object(),)
+        with hub.trace.span("after"):
+            pass
+    found = {span.name: span.outcome for span in hub.trace.get(run.trace_id).spans}
+    assert found == {"odd": "ok", "parse": "int", "after": "ok"}
+
+
+def test_files_that_were_written_before_a_trace_began_are_not_read(hub, monkeypatch):
+    logs = hub.settings.home / "logs"
+    with hub.trace.run("nightly"):
+        pass
+    hub.trace.list()
+    old = logs / "spans-4194309.jsonl"
+    old.write_text("{}\n")
+    os.utime(old, (time.time() - 3600, time.time() - 3600))
+    read = []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
+    hub.trace.list()
+    assert read.count(old) == 1  # to find the roots of all traces
+    assert len(read) == 3

@@ -86,6 +86,7 @@ def test_loading_imports_no_magic_and_no_service(project):
         "agentnb.core.trace",
         "agentnb.core.trace.cell",
         "agentnb.core.trace.context",
+        "agentnb.core.trace.process",
     ]
 
 

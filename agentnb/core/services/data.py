@@ -74,11 +74,8 @@ def _warn_of_home(settings: Settings) -> None:
 
 def _tracer(hub: Hub) -> Tracer:
     from agentnb.core.trace import Tracer
-    from agentnb.core.trace.process import NOTEBOOK, set_role
 
     _home(hub)
-    if hub._notebook is not None:  # noqa: SLF001 - the registry's own
-        set_role(NOTEBOOK)
     settings = hub.settings
     made = Tracer(
         settings.home / "logs",

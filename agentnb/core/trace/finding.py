@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError
@@ -15,7 +15,7 @@ from agentnb.core.trace.spans import Span
 from agentnb.core.trace.tree import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agentnb.core.trace.process import Process
     from agentnb.core.trace.reading import Gap, Reading, SpanReader
@@ -63,7 +63,7 @@ class Finder:
             )
         if not ids:
             raise self._unknown(prefix)
-        (found,) = self._traces(ids)
+        (found,) = self._traces(dict.fromkeys(ids, 0.0))
         return found
 
     def about(self, kind: str, name: str) -> Trace:
@@ -78,17 +78,17 @@ class Finder:
         found = newest_about(kind, name, self._own(), self._reader)
         if found is None:
             raise self._none(f"no trace of {kind} {name:.80}", _HINT)
-        return self._traces([found])[0]
+        return self._traces({found: 0.0})[0]
 
     def last(self) -> Trace | None:
         """Return the last trace that has ended, of this process where it has one."""
         self._tracer.flush()
         own = self._own_last()
         if own is not None:
-            return next(iter(self._traces([own])), None)
+            return next(iter(self._traces({own: 0.0})), None)
         roots = self._roots()
         for batch in (1, _BATCH):
-            for trace in self._traces(list(islice(roots, batch))):
+            for trace in self._traces(dict(islice(roots, batch))):
                 if all(root.outcome != RUNNING for root in trace.roots):
                     return trace
         return None
@@ -99,10 +99,10 @@ class Finder:
         found: list[Trace] = []
         roots = self._roots() if failed is not True else self._failed_roots()
         batch = limit
-        while len(found) < limit and (ids := list(islice(roots, batch))):
+        while len(found) < limit and (began := dict(islice(roots, batch))):
             found += [
                 trace
-                for trace in self._traces(ids)
+                for trace in self._traces(began)
                 if failed is None or bool(trace.failed) is failed
             ]
             batch *= 2  # every batch reads all files
@@ -141,28 +141,36 @@ class Finder:
                 return span.trace_id
         return None
 
-    def _roots(self) -> Iterator[str]:
-        """Yield the ids of all traces, newest first."""
+    def _roots(self) -> Iterator[tuple[str, float]]:
+        """Yield the ids of all traces and when they began, newest first."""
         began: dict[str, float] = {}
         if self._reader is not None:
             began = {root.trace_id: root.began for root in self._reader.roots()}
         for span in self._own():
             if not span.parent or span.kind == "cell":
                 began.setdefault(span.trace_id, span.began)
-        yield from sorted(began, key=began.__getitem__, reverse=True)
+        yield from sorted(began.items(), key=itemgetter(1), reverse=True)
 
-    def _failed_roots(self) -> Iterator[str]:
-        """Yield the ids of the traces that may have failed, newest first."""
+    def _failed_roots(self) -> Iterator[tuple[str, float]]:
+        """Yield the same of the traces that may have failed."""
         failed = {span.trace_id for span in self._own() if span.outcome != "ok"}
         if self._reader is not None:
             failed |= self._reader.failed_ids()
-        return (id for id in self._roots() if id in failed)  # noqa: A001 - the name of the field
+        return (root for root in self._roots() if root[0] in failed)
 
-    def _traces(self, ids: Sequence[str]) -> Sequence[Trace]:
-        """Return some traces, in the order of their ids."""
-        reading = None if self._reader is None else self._reader.read(ids)
+    def _traces(self, ids: Mapping[str, float]) -> Sequence[Trace]:
+        """Return some traces, in the order of their ids.
+
+        Parameters
+        ----------
+        ids
+            The ids, and when the traces began: files that were last written before are not read.
+        """
+        reading = None
+        if self._reader is not None and ids:
+            reading = self._reader.read(ids, min(ids.values()))
         written = {} if reading is None else reading.traces
-        own: dict[str, list[Span]] = {id: [] for id in ids}  # noqa: A001 - as above
+        own: dict[str, list[Span]] = {id: [] for id in ids}  # noqa: A001 - the name of the field
         for span in self._own():
             if span.trace_id in own:
                 own[span.trace_id].append(span)
@@ -214,7 +222,7 @@ class Finder:
         return notes
 
     def _unknown(self, prefix: str) -> NotFoundError:
-        near = did_you_mean(prefix, [id[: len(prefix)] for id in self._roots()])  # noqa: A001 - as above
+        near = did_you_mean(prefix, [root[0][: len(prefix)] for root in self._roots()])
         return self._none(f"no trace {prefix}", near or _HINT)
 
     def _none(self, what: str, hint: str) -> NotFoundError:

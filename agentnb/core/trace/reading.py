@@ -38,7 +38,7 @@ _DROPPED = b'{"dropped":'
 _NOT_WELL = re.compile(rb'"outcome":"(?!ok")')
 _FEW = 3
 _LATEST = 1e11  # seconds since 1970, and milliseconds: beyond it is no date
-_SLACK = 1.0
+_SLACK = 60.0
 """Seconds by which the clocks of a file and of a span may differ."""
 _UNREADABLE = (ValueError, TypeError, KeyError, RecursionError)
 

@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
+from agentnb.core.errors import UsageError
 from agentnb.core.format import size
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
@@ -282,13 +283,18 @@ class OpenSpan(Span):
     _begun: bool
 
     def __enter__(self) -> Self:
+        if self._tracer is None:
+            raise UsageError(
+                f"the span {self.name!r} was entered before",
+                service="trace",
+                hint='make one for each block: with hub.trace.span("parse"): ...',
+            )
         given = self.correlation_id
         super().__enter__()
         if given is not None:
             self.correlation_id = given
         self._attached = attach(self)
-        if self._tracer is not None:
-            self._tracer._begin(self)  # noqa: SLF001 - the two classes are one mechanism
+        self._tracer._begin(self)  # noqa: SLF001 - the two classes are one mechanism
         return self
 
     def __exit__(
@@ -330,7 +336,14 @@ def _line(redactor: Callable[[str], str], thing: Span | _Beginning) -> bytes:
         return encode(thing.to_dict(redactor))
     except Exception as error:  # noqa: BLE001 - an odd attribute must not stop the writer
         thing.attributes = {"unwritable": type(error).__name__}
+        # Any of these may have been set by the user.
+        thing.name, thing.outcome = _text(thing.name), _text(thing.outcome)
+        thing.error, thing.links = thing.error and _text(thing.error), ()
         return encode(thing.to_dict(redactor))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else type(value).__name__
 
 
 def _beginning(redactor: Callable[[str], str], span: OpenSpan) -> bytes:

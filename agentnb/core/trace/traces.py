@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.ranges import whole
+from agentnb.core.ranges import refused, text, whole
 from agentnb.core.trace.context import (
     carry_active,
     check_correlation_id,
@@ -34,6 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _SHORTEST = 6
+_LONGEST_NAME = 200
 _DIGITS = frozenset("0123456789abcdef")
 
 
@@ -128,8 +130,17 @@ class Traces:
             How many.
         failed
             True for those with a failed span only, False for those without; default: all.
+
+        Raises
+        ------
+        UsageError
+            The limit is below 1, or `failed` is something else.
         """
         limit = whole("limit", limit, service="trace")
+        if failed is not None and not isinstance(failed, bool):
+            raise refused(
+                "failed", "True, False or None", failed, "trace", "hub.trace.list(failed=True)"
+            )
         return self._finder.newest(limit, failed)
 
     aget, alast, alist = twin(get), twin(last), twin(list)  # noqa: A003 - the method
@@ -144,6 +155,11 @@ class Traces:
         **attributes
             What is worth keeping of it. Secrets are masked when it is written.
 
+        Raises
+        ------
+        UsageError
+            The name is not text. When it is entered: the span was entered before.
+
         Examples
         --------
         >>> import agentnb
@@ -152,7 +168,7 @@ class Traces:
         >>> span.service, span.kind, span.attributes
         ('app', 'step', {'rows': 3})
         """
-        span = self._tracer.span(name, kind="step")
+        span = self._tracer.span(_name_of(name, "span"), kind="step")
         span.attributes = attributes or None
         return span
 
@@ -169,10 +185,10 @@ class Traces:
         Raises
         ------
         UsageError
-            The correlation id is not text.
+            The name or the correlation id is not text.
         """
         check_correlation_id(correlation_id)
-        span = self._tracer.span(name, kind="cell")
+        span = self._tracer.span(_name_of(name, "run"), kind="cell")
         span.correlation_id = correlation_id
         return span
 
@@ -182,7 +198,13 @@ class Traces:
         Parameters
         ----------
         function
-            Called with the arguments that the returned function is given.
+            Called with the arguments that the returned function is given. It may be a coroutine
+            function.
+
+        Raises
+        ------
+        UsageError
+            It cannot be called.
 
         Examples
         --------
@@ -194,7 +216,19 @@ class Traces:
         ...         threads.submit(call).result() == run.trace_id
         True
         """
+        if not callable(function):
+            raise refused(
+                "function", "a function", function, "trace", "hub.trace.carry(fetch), not fetch()"
+            )
         context, within = current(), carry_active()
+        if iscoroutinefunction(function):
+
+            @wraps(function)
+            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with use(context), within():
+                    return await function(*args, **kwargs)
+
+            return cast("Callable[P, R]", awaited)
 
         @wraps(function)
         def carried(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -258,17 +292,25 @@ class Traces:
         """Do nothing: the tracer is closed by its owner."""
 
 
-def _prefix_of(text: object) -> str:
+def _name_of(name: object, call: str) -> str:
+    """Return the name of a span, cut."""
+    found = text("name", name, service="trace", hint=f'hub.trace.{call}("parse")')
+    if not found.strip():
+        raise refused("name", "text", name, "trace", f'hub.trace.{call}("parse")')
+    return found if len(found) <= _LONGEST_NAME else f"{found[:_LONGEST_NAME]}…"
+
+
+def _prefix_of(given: object) -> str:
     """Return the digits of an id, of its beginning, or of a ``traceparent``."""
-    if isinstance(text, str):
-        context = parse_traceparent(text.strip())
+    if isinstance(given, str):
+        context = parse_traceparent(given.strip())
         if context is not None:
             return context.trace_id
-        digits = text.strip().lower()
+        digits = given.strip().lower()
         if _SHORTEST <= len(digits) <= 32 and _DIGITS.issuperset(digits):  # noqa: PLR2004 - a W3C id
             return digits
     raise UsageError(
-        f"a trace's id must be {_SHORTEST} to 32 hexadecimal digits, got {text!a:.80}",
+        f"a trace's id must be {_SHORTEST} to 32 hexadecimal digits, got {given!a:.80}",
         service="trace",
         hint="hub.trace.list() (%trace list) lists the traces; job:ID, workflow:NAME and event:ID",
     )
