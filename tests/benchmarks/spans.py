@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import statistics
 
 from rounds import Row, by_turns, scratch, spelt
 
@@ -57,6 +58,30 @@ def recorded():
     return run
 
 
+class Nothing:
+    """Takes every batch."""
+
+    resource = None
+
+    def send(self, _spans):
+        return None
+
+    def flush(self, _seconds):
+        pass
+
+    def abort(self):
+        pass
+
+
+def exported(tracer):
+    """Return an export of a tracer whose batches leave when `_drain` is called."""
+    from agentnb.core.trace.otel.export import SpanExport
+
+    export = SpanExport(tracer, Nothing, "nothing")
+    export._thread._woken = True  # as between two batches: no thread begins
+    return export
+
+
 def measure(*, quick):
     """Return the rows of this subject."""
     from agentnb.core.redact import Redactor
@@ -77,6 +102,8 @@ def measure(*, quick):
 
             return call
 
+        callers, whole = Tracer(), Tracer()
+        queue, drain = exported(callers)._queue, exported(whole)._drain
         counters = Counters()
 
         def counted():
@@ -89,6 +116,8 @@ def measure(*, quick):
                 "counted": batches(counted),
                 "memory": batches(span_of(memory)),
                 "files": batches(span_of(files), files.flush),
+                "export": batches(span_of(callers), queue.clear),
+                "bridge": batches(span_of(whole), drain),
                 "logging": batches(logged(folder)),
                 "boundary": batches(
                     lambda: boundary.call(lambda _: None, deadline=5, idempotent=True)
@@ -106,11 +135,22 @@ def measure(*, quick):
         return Row(what, spelt(each[name], "µs"), f"{shown} {spelt(each[peer], 'µs')}", value)
 
     line = "a line of `logging`"
+    added = statistics.median(a - b for a, b in zip(each["export"], each["memory"], strict=True))
+    export = Row(
+        "what an export to OpenTelemetry adds to a span's caller",
+        spelt([added], "µs"),
+        f"the span {spelt(each['memory'], 'µs')}",
+        added * 1e6,
+        target=1.0,
+        unit="µs",
+    )
     return [
         row("a span, kept in memory", "memory", "logging", line),
         row("a call, counted (a part of its span)", "counted", "memory", "the span"),
         row("a call that a flight recorder keeps (`--record failed`)", "recorded", "logging", line),
         row("the same while nothing is recorded", "unrecorded", "memory", "a span"),
         row("a span, redacted and written to its file", "files", "logging", line),
+        export,
+        row("a span, exported, its conversion in the thread included", "bridge", "logging", line),
         row("`Boundary.call` with a breaker", "boundary", "stamina", "`stamina.retry`"),
     ]

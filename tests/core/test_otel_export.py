@@ -237,6 +237,17 @@ def test_an_exporter_that_is_down_costs_no_caller_and_is_said_once(hub, caplog):
     export.stop(0.01)
 
 
+def test_the_metrics_of_a_worker_count_what_was_not_exported(hub, exporter):
+    from agentnb.core.metrics.collector import _not_exported
+
+    with hub.trace.export_to(exporter) as export:
+        export._lose(3)
+        found = _not_exported(hub)
+    assert [(one.name, one.value) for one in found.samples] == [
+        ("agentnb_spans_not_exported_total", 3)
+    ]
+
+
 def test_an_exporter_that_raises_loses_its_batch_alone(hub):
     class Raising(InMemorySpanExporter):
         def export(self, spans):

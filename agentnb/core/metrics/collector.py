@@ -72,12 +72,22 @@ class MetricsCollector:
             value=self._hub.tracer.dropped,
         )
 
+        yield _not_exported(self._hub)
+
     def _breakers(self) -> Metric:
         about = "Open circuit breakers: their hosts are left alone for a while."
         family = GaugeMetricFamily("agentnb_breaker_open", about, labels=["service"])
         for service, breakers in breakers_of(self._hub).items():
             family.add_metric([service], sum(one.state == "open" for one in breakers))
         return family
+
+
+def _not_exported(hub: Hub) -> Metric:
+    return CounterMetricFamily(
+        "agentnb_spans_not_exported",
+        "Spans that no exporter of OpenTelemetry took: too many waited, or it failed.",
+        value=sum(one.dropped for one in hub.trace.exports),
+    )
 
 
 def _queues(found: Depths) -> Iterator[Metric]:
