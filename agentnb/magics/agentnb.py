@@ -38,6 +38,12 @@ GRAMMAR = Grammar(
             options=(Option(("-n", "--count"), "maximum number (default 20)", "N", rows),),
             twin="hub.errors(limit=20)",
         ),
+        Verb(
+            "panel",
+            "a live view of all services: what needs you, calls, queues, errors",
+            options=(Option(("--side",), "in a tab beside the notebook, by the package sidecar"),),
+            twin='hub.panel("agentnb")',
+        ),
         Verb("config", "every setting with the source of its value; no secrets"),
         Verb(
             "debug",
@@ -65,6 +71,7 @@ GRAMMAR = Grammar(
         Verb("reset", "stop, forget named connections, and read the settings again"),
     ),
     examples=(
+        "%agentnb panel --side",
         "%agentnb errors -n 5",
         "%agentnb metrics",
         "%agentnb config",
@@ -104,6 +111,15 @@ class AgentnbMagic(Magic):
     def do_errors(self, call: Call) -> Table:
         """Return the last errors."""
         return self.hub.errors(call.options.get("count", 20))
+
+    def do_panel(self, call: Call) -> Any:
+        """Open the panel."""
+        panel = self.hub.panel("agentnb")
+        if "side" not in call.options:
+            return panel
+        from agentnb.magics.beside import show_beside
+
+        return show_beside(panel)
 
     def do_config(self, call: Call) -> Table:  # noqa: ARG002 - as above
         """Return every setting with its source."""

@@ -22,6 +22,7 @@ __all__ += base.__all__
 
 # One file a panel, of the same name as the capability that it shows.
 _PANELS = (
+    "agentnb",
     "cache",
     "db",
     "docker",

@@ -27,7 +27,7 @@ hub.files.write_file("notes.md", "text")
 hub.workflows.agent("plan")(lambda task, ctx: None)
 _ = hub.workflows.create("app", [Task("a", agent="plan"), Task("b", agent="plan", approval=True)])
 %git init --quiet
-for name in ("db", "cache", "events", "queue", "files", "git", "workflow"):
+for name in ("db", "cache", "events", "queue", "files", "git", "workflow", "agentnb"):
     display(hub.panel(name))"""
 
 
@@ -168,7 +168,7 @@ def test_axe_finds_nothing_in_any_panel(lab, axe):
     lab.open(lab.write("every.ipynb", SETUP, EVERY))
     assert lab.run_all()
     panels = lab.page.locator(".agentnb-panel")
-    expect(panels).to_have_count(7)
+    expect(panels).to_have_count(8)
     lab.page.wait_for_timeout(2000)
     lab.page.evaluate(axe.read_text(encoding="utf-8"))
     for theme in ("JupyterLab Light", "JupyterLab Dark"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -36,6 +37,46 @@ def test_errors_lists_the_last_ones(run):
     found = run("%agentnb errors -n 1")
     assert [(row.service, row.message) for row in found] == [("db", "query: no such table: void")]
     assert len(run("%agentnb errors")) == 2
+
+
+SIDECAR = """\
+opened = []
+class Sidecar:
+    def __init__(self, **options):
+        self.options, self.closed = options, False
+        opened.append(self)
+    def __enter__(self):
+        return self
+    def __exit__(self, *_):
+        pass
+    def close(self):
+        self.closed = True
+"""
+
+
+def test_the_panel_is_shown_beside_the_notebook_and_closed_with_its_tab(run, tmp_path, monkeypatch):
+    (tmp_path / "sidecar.py").write_text(SIDECAR)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sidecar", raising=False)
+    assert run("%agentnb panel --side") is None
+    import sidecar
+
+    [first] = sidecar.opened
+    assert first.options == {"title": "agentnb", "anchor": "split-right"}
+    run("%agentnb panel --side")
+    assert [one.closed for one in sidecar.opened] == [True, False]
+    run("%agentnb reset")
+    assert [one.closed for one in sidecar.opened] == [True, True]
+
+
+def test_without_sidecar_the_panel_is_in_the_output_with_what_to_do(shown, monkeypatch):
+    from agentnb.magics import beside
+
+    monkeypatch.setattr(beside, "find_spec", lambda _: None)
+    out = shown("%agentnb panel --side")
+    assert "pip install sidecar" in out
+    assert "Create New View for Output" in out
+    assert "Panel('agentnb'" in out
 
 
 def test_status_says_what_is_wrong_and_goes_on(run):

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from agentnb.core.trace.counters import CALL_BOUNDS, Histogram
 
 if TYPE_CHECKING:
-    from agentnb.core.trace.counters import Counters
+    from collections.abc import Iterable
 
-__all__ = ["CallWindow", "WindowedCalls"]
+    from agentnb.core.trace.counters import Counters
+    from agentnb.core.trace.spans import Span
+
+__all__ = ["CallWindow", "WindowedCalls", "history_of"]
 
 
 class WindowedCalls(NamedTuple):
@@ -26,12 +29,15 @@ class WindowedCalls(NamedTuple):
         How many there were each second.
     new
         How many ended since the reading before, and how many of them failed.
+    ever
+        The durations of all calls of this process.
     """
 
     durations: Histogram
     failed: int
     rate: float
     new: tuple[int, int]
+    ever: Histogram
 
 
 class _Totals(NamedTuple):
@@ -122,4 +128,39 @@ def _between(
         failed -= first.failed
     before, failed_before = (0, 0) if last is None else (last.durations.count, last.failed)
     new = (count - before, now.failed - failed_before)
-    return WindowedCalls(durations, failed, durations.count / seconds, new)
+    return WindowedCalls(durations, failed, durations.count / seconds, new, now.durations)
+
+
+def history_of(
+    spans: Iterable[Span], *, points: int, every: float, now: float
+) -> dict[str, list[tuple[int, int]]]:
+    """Return how many calls to each service ended, and failed, in each of the last steps of time.
+
+    Parameters
+    ----------
+    spans
+        The spans that are still known.
+    points
+        The number of steps.
+    every
+        Seconds of a step.
+    now
+        The end of the last step, in seconds since the epoch.
+
+    Examples
+    --------
+    >>> from agentnb.core.trace.spans import Tracer
+    >>> tracer = Tracer()
+    >>> with tracer.span("query", service="db") as span:
+    ...     pass
+    >>> history_of([span], points=3, every=2.0, now=span.ended + 3)
+    {'db': [(0, 0), (1, 0), (0, 0)]}
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    for span in spans:
+        at = points - 1 - int((now - span.ended) // every)
+        if 0 <= at < points:
+            line = found.setdefault(span.service, [(0, 0)] * points)
+            calls, failed = line[at]
+            line[at] = calls + 1, failed + span.failed
+    return found

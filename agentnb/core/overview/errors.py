@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["ErrorLine", "error_table", "errors_of_spans", "newest_errors", "stored_errors"]
 
 _WORDS = re.compile(r"([A-Za-z_][\w.]*)(?:: ?(.*))?\Z", re.DOTALL)
-_TRACE = re.compile(rb'"traceparent": ?"[0-9a-f]{2}-([0-9a-f]{32})-')
 _SHOWN_DIGITS = 8
 _AT_ONCE = 5.0
+_SPANS = 2000
+_OTHERS = frozenset({"JobFailed", "TaskFailed"})
+"""Errors of those who waited for a job or a workflow, which has an error of its own."""
 _COLUMNS = (
     *(Column("time", "time"), "service", Column("error", "text"), Column("message", "text")),
     Column("trace", "text"),
@@ -72,7 +74,7 @@ def errors_of_spans(
     ...     [(one.service, one.message) for one in errors_of_spans(tracer.recent())]
     [('db', 'query: no such app')]
     """
-    failed = [span for span in spans if span.failed]
+    failed = [span for span in spans if span.failed and span.outcome not in _OTHERS]
     causes: dict[tuple[int, int], list[Span]] = {}
     for span in failed:
         causes.setdefault((span.trace, span.parent), []).append(span)
@@ -138,9 +140,7 @@ def _of_handlers(hub: Hub, n: int) -> list[ErrorLine]:
     found = []
     for one in hub.events._dead.last(n):  # noqa: SLF001 - a look leaves no span
         about = f"handler {one.handler} of {one.channel}" if one.handler else one.channel
-        trace = _TRACE.search(one.message)
-        trace_id = trace[1].decode() if trace else None
-        found.append(_line(one.time.timestamp(), "events", one.error, about, trace_id))
+        found.append(_line(one.time.timestamp(), "events", one.error, about, one.trace_id))
     return found
 
 
@@ -208,9 +208,11 @@ def error_table(hub: Hub, limit: int) -> Table:
     opened = hub._opened  # noqa: SLF001 - as above
     lines: list[ErrorLine] = []
     if TRACER.name in opened or (hub.settings.home / "logs").is_dir():
-        redactor = hub.settings.redactor
+        # Those of this process first: a call outside of a cell or a run has no trace in the list.
+        spans = {(span.trace, span.span): span for span in hub.tracer.recent(_SPANS)}
         for trace in hub.trace.list(limit=limit, failed=True):
-            lines += errors_of_spans(trace.spans, redactor)
+            spans |= {(span.trace, span.span): span for span in trace.spans}
+        lines += errors_of_spans(spans.values(), hub.settings.redactor)
     notes = []
     for name in (name for name, service in _STORES.items() if service in opened):
         try:

@@ -32,7 +32,8 @@ class ServiceCard:
     about
         Its variety, or how many clients, handlers or workers it has.
     p50, p95
-        The median and the 95th percentile of the durations in seconds; None without calls.
+        The median and the 95th percentile of the durations in seconds; of all calls of this
+        process where there were none lately, None where there was none at all.
     rate
         Calls each second.
     failed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.overview import needs
 from agentnb.core.overview.breakers import breakers_of
-from agentnb.core.overview.calls import CallWindow
+from agentnb.core.overview.calls import CallWindow, history_of
 from agentnb.core.overview.errors import ErrorLine, errors_of_spans, newest_errors, stored_errors
 from agentnb.core.overview.model import Overview, ServiceCard
 from agentnb.core.services import (
@@ -61,6 +61,7 @@ _SHARE = 0.05
 """Part of the time that the statement for workflows may take."""
 _ERRORS = 8
 _SPANS = 500
+_HISTORY = 2000
 _WORKFLOWS = 200
 _RETRIED = 100_000
 
@@ -136,6 +137,18 @@ class OverviewReader:
             self._workflows,
             newest_errors([*lines, *stored], _ERRORS),
         )
+
+    def history(self, *, points: int, every: float) -> dict[str, list[tuple[int, int]]]:
+        """Return the last calls to each service and those that failed, as far as known.
+
+        Parameters
+        ----------
+        points, every
+            The number of steps of time, and the seconds of each.
+        """
+        tracer = self._hub._opened.get(TRACER.name)  # noqa: SLF001 - of this core
+        spans = [] if tracer is None else tracer.recent(_HISTORY)
+        return history_of(spans, points=points, every=every, now=time.time())
 
     # The stores
 
@@ -226,12 +239,13 @@ class OverviewReader:
         hits = self._ratio(service) if name == "cache" else None
         if calls is None:
             return ServiceCard(name, opened=True, about=about, hits=hits, breakers=breakers)
+        durations = calls.durations if calls.durations.count else calls.ever
         return ServiceCard(
             name,
             opened=True,
             about=about,
-            p50=calls.durations.quantile(0.5),
-            p95=calls.durations.quantile(0.95),
+            p50=durations.quantile(0.5),
+            p95=durations.quantile(0.95),
             rate=calls.rate,
             failed=calls.failed,
             new=calls.new,
@@ -325,5 +339,5 @@ _ABOUT: dict[str, Callable[[Any], str]] = {
     "events": lambda it: _several(len(it.subscriptions()), "handler"),
     "api": lambda it: _several(len(it.all()), "client"),
     "websocket": lambda it: _several(len(it.clients()), "client"),
-    "workflow": lambda it: "works here" if it.worker is not None else "",
+    "workflow": lambda it: "worker" if it.worker is not None else "",
 }

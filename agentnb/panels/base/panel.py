@@ -98,7 +98,7 @@ class Panel:
         self._show: Callable[[Any], object] = lambda _: None
         self._state, self._reason = "loading", ""
         self._fresh_at: float | None = None
-        self._closed = self._reachable = False
+        self._closed = self._reachable = self._unseen = False
         self._ended = ""
         self._on_close: list[Callable[[], object]] = []
         self._refresher = Refresher(
@@ -215,6 +215,15 @@ class Panel:
         self._refresher.pause(False)  # noqa: FBT003 - reads as what it does
         self.refresh()
         self._tell()
+
+    def park(self, on: bool) -> None:  # noqa: FBT001 - a switch
+        """Suspend the periodic refresh while nobody can see the panel, or take it up again."""
+        self._unseen = on
+        if on:
+            self._refresher.park()
+        elif self._refresher.parked:
+            self._refresher.park(False)  # noqa: FBT003 - as pause
+            self.refresh()
 
     @property
     def paused(self) -> bool:
@@ -340,7 +349,7 @@ class Panel:
 
     def _looked(self, views: int) -> None:
         """Rest while no view is open; a view that opens is given fresh content."""
-        if views == 0:
+        if views == 0 or self._unseen:
             self._refresher.park()
         elif self._refresher.parked:
             self._refresher.park(False)  # noqa: FBT003 - as pause
