@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import pickle
 import tempfile
 from pathlib import Path
 
@@ -337,3 +339,113 @@ def test_a_script_that_the_server_does_not_know_is_one_span_and_no_error(hub):
             assert script.run(hub.redis, [], ["x"]) == [b"test of a script", b"x"]
     spans = [one for one in hub.tracer.trace(top.trace_id) if one is not top]
     assert [(one.name, one.outcome, one.attempt) for one in spans] == [("EVALSHA", "ok", 1)] * 2
+
+
+CANARY = "Zq7canary9Xw"
+"""A secret that the settings know."""
+HIDDEN = "vB3unknown8Kp"
+"""One that no setting has, where only its place tells what it is."""
+
+
+def in_statements(hub, _):
+    hub.db.query(f"select '{CANARY}', 'postgresql://ada:{HIDDEN}@host/app', :n", {"n": HIDDEN})
+    hub.db.query("select 1 -- " + "x" * 4080 + f" password={HIDDEN}")
+    hub.db.execute(f"select '{CANARY}' where :n = 1", [{"n": HIDDEN}])
+    hub.db.query(f"select nowhere -- {CANARY}")
+
+
+def in_keys(hub, _):
+    hub.cache.set(f"user:{CANARY}", HIDDEN, tags=[f"token={HIDDEN}"])
+    hub.cache.get(f"https://ada:{HIDDEN}@host/")
+    hub.cache.invalidate(f"*{CANARY}*")
+
+
+def in_events(hub, until):
+    def fail(event):
+        raise ValueError(f"cannot log in with {event.data} at redis://:{HIDDEN}@host")
+
+    with hub.events.subscribe(f"spans.{CANARY}", fail):
+        hub.events.publish(f"spans.{CANARY}", CANARY, correlation_id=CANARY)
+        until(lambda: hub.events.dead_letters(1))
+
+
+def in_jobs(hub, _):
+    def fail(job):
+        # Masked before it is cut: the cut goes through the secret.
+        raise ValueError("x" * 480 + f" postgresql://ada:{HIDDEN}@{job.data}/app")
+
+    queue = hub.queue("canary")
+    queue.work(fail)
+    queue.add(CANARY, attempts=1).result(timeout=30)
+
+
+def in_tasks(hub, _):
+    @hub.workflows.agent("spans.leak")
+    def leak(task, ctx):
+        ctx.step(f"token={HIDDEN}", lambda: 1)
+        raise ValueError(f"{CANARY} {task.name}")
+
+    made = hub.workflows.create(CANARY, [{"name": CANARY, "agent": "spans.leak"}])
+    with hub.workflows.work():
+        made.wait(timeout=30)
+
+
+def in_requests(hub, web):
+    client = hub.api(web.url, headers={"Authorization": f"Bearer {HIDDEN}"}, retries=0)
+    web.on("/x", says(500, {"error": f"no {HIDDEN}, no {CANARY}"}))
+    client.get(f"/x?token={HIDDEN}&q={CANARY}")
+
+
+def in_paths(hub, _):
+    hub.files.write_file(f"{CANARY}.txt", HIDDEN)
+    hub.git.at(hub.files.root).initialize()
+    hub.files.read_file(f"token={HIDDEN}")
+
+
+def in_own_spans(hub, _):
+    with hub.trace.span("parse", url=f"https://ada:{HIDDEN}@host", password=HIDDEN, about=CANARY):
+        raise ValueError(f"{CANARY} password={HIDDEN}")
+
+
+LEAKS = (
+    *(in_statements, in_keys, in_events, in_jobs, in_tasks, in_requests, in_paths),
+    in_own_spans,
+)
+
+
+def test_no_secret_of_any_service_is_in_a_span(tmp_path, monkeypatch, web, until):
+    monkeypatch.setenv("GITHUB_TOKEN", CANARY)
+    with (
+        tempfile.TemporaryDirectory(prefix="agentnb-calls-", dir="/tmp") as folder,
+        agentnb.connect(home=Path(folder) / "home", workspace=tmp_path / "work") as hub,
+    ):
+        for leak in LEAKS:
+            with contextlib.suppress(agentnb.AgentnbError, ValueError):
+                leak(hub, web if leak is in_requests else until)
+        names = {f"{one.service}.{one.name}" for one in hub.tracer.recent(500)}
+        assert {"queue.process", "workflow.step", "events.handle", "api.GET"} <= names
+        assert {"db.query", "cache.get", "files.write", "git.initialize", "app.parse"} <= names
+        spans = [one.to_dict(hub.tracer.redactor) for one in hub.tracer.recent(500)]
+        hub.tracer.flush()
+        written = "".join(path.read_text() for path in (Path(folder) / "home/logs").glob("spans*"))
+        for text in (str(spans), written):
+            assert len(text) > 3000
+            assert CANARY not in text
+            assert HIDDEN[:6] not in text
+        hub.stop()
+
+
+def test_an_error_names_the_trace_that_it_was_raised_in(hub):
+    with pytest.raises(agentnb.AgentnbError) as outside:
+        hub.cache.set("there", object())
+    with hub.tracer.span("test") as top, pytest.raises(agentnb.AgentnbError) as caught:
+        hub.db.query("select * from nowhere_at_all")
+    error = caught.value
+    assert error.trace_id == top.trace_id
+    assert error._render_traceback_()[-1] == f"\x1b[2mtrace {top.trace_id[:8]}\x1b[0m"
+    assert "trace" not in str(error)
+    assert pickle.loads(pickle.dumps(error)).trace_id == top.trace_id
+    # A wrong call has called nothing that one could look at.
+    assert len(outside.value.trace_id) == 32
+    assert "trace" not in "".join(outside.value._render_traceback_())
+    assert agentnb.AgentnbError("no", service="db").trace_id is None

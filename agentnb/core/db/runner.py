@@ -83,8 +83,11 @@ class Runner(ABC):
         attributes["connection"] = self.name
         attributes["system"] = self.backend.kind
         if statement is not None:
-            # Cut for the sake of the memory; once more, after secrets are masked, when written.
-            attributes["statement"] = statement[:_LONGEST_STATEMENT]
+            attributes["statement"] = statement
+            if len(statement) > _LONGEST_STATEMENT:
+                # For the sake of the memory, and between two words: half of a secret is not
+                # known for one. What is written is cut once more, after secrets are masked.
+                attributes["statement"] = statement[:_LONGEST_STATEMENT].rsplit(None, 1)[0]
         return Span(None if self.folded else self.tracer, name, "db", 1, attributes)
 
     def deadline(self, timeout: float | None) -> Deadline:

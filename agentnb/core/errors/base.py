@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from copy import copy
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,14 @@ def _masked(text: str) -> str:
     return redact(text)
 
 
+def _trace_id() -> str | None:
+    """Return the id of the running trace; None where nothing has begun one, or loaded them."""
+    module = sys.modules.get("agentnb.core.trace.context")  # which imports this one
+    variable = getattr(module, "context_var", None)
+    context = None if variable is None else variable.get()
+    return None if context is None else str(context.trace_id)
+
+
 class AgentnbError(Exception):
     """Base of every error that agentnb raises on purpose.
 
@@ -55,10 +64,15 @@ class AgentnbError(Exception):
     status: int | None = None
     """The HTTP status, where a service answered with one."""
 
+    trace_id: str | None = None
+    """The id of the trace that it was raised in, 32 hexadecimal digits; None outside of one."""
+
     def __init__(self, message: str, *, service: str, hint: str | None = None) -> None:
         self.message = _masked(message)
         self.service = service
         self.hint = _masked(rendered(hint)) if hint else None
+        if (trace := _trace_id()) is not None:
+            self.trace_id = trace
         super().__init__(self.message)
         if self.hint:
             self.add_note(f"hint: {self.hint}")
@@ -113,6 +127,9 @@ class AgentnbError(Exception):
         if self.hint:
             hint, *more = self.hint.splitlines()
             lines += [f"{_DIM}hint:{_END} {hint}", *(f"      {line}" for line in more)]
+        if self.trace_id is not None and not isinstance(self, UsageError):
+            # A wrong call has called nothing; any other error has spans to look at.
+            lines.append(f"{_DIM}trace {self.trace_id[:8]}{_END}")
         return lines
 
 

@@ -36,8 +36,14 @@ _writing = threading.RLock()
 _open_files: weakref.WeakSet[LinesFile] = weakref.WeakSet()
 
 
-def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int = 0) -> object:
-    """Return a copy of a value as plain JSON, with its secrets masked.
+def clean(
+    value: object,
+    redactor: Callable[[str], str] = redact,
+    *,
+    depth: int = 0,
+    longest: int = _LONGEST,
+) -> object:
+    """Return a copy of a value as plain JSON, with its secrets masked, texts of `longest` at most.
 
     >>> clean({"url": "redis://u:secret@host", "password": "x", "n": 1})
     {'url': 'redis://u:••••••@host', 'password': '••••••', 'n': 1}
@@ -45,7 +51,7 @@ def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int 
     if type(value) in _UNCHANGED:
         return value
     if isinstance(value, str):
-        return clean_text(value, redactor)
+        return clean_text(value, redactor, longest)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
@@ -55,21 +61,21 @@ def clean(value: object, redactor: Callable[[str], str] = redact, *, depth: int 
             redactor(str(key)): (
                 MASK
                 if item is not None and _is_secret(str(key))
-                else clean(item, redactor, depth=depth + 1)
+                else clean(item, redactor, depth=depth + 1, longest=longest)
             )
             for key, item in value.items()
         }
     if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
-        return [clean(item, redactor, depth=depth + 1) for item in value]
-    return clean_text(str(value), redactor)
+        return [clean(item, redactor, depth=depth + 1, longest=longest) for item in value]
+    return clean_text(str(value), redactor, longest)
 
 
-def clean_text(text: str, redactor: Callable[[str], str] = redact) -> str:
+def clean_text(text: str, redactor: Callable[[str], str] = redact, longest: int = _LONGEST) -> str:
     """Return the text with its secrets masked, and cut when it is very long."""
-    if len(text) <= _LONGEST:
+    if len(text) <= longest:
         return redactor(text)
     # Cut again after masking: the first cut may have gone through a secret.
-    return f"{redactor(text[: 2 * _LONGEST])[:_LONGEST]}… ({len(text)} characters)"
+    return f"{redactor(text[: 2 * longest])[:longest]}… ({len(text)} characters)"
 
 
 @functools.lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ from functools import partial
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final, Literal, Self, get_args
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.format import size
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
@@ -44,6 +44,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _BRIEF = frozenset({"call", "wait"})
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
+_LONGEST_TEXT = 2000
 _WAITING = 100_000
 """Spans that may wait to be written: a burst is not lost, and takes up to 60 MB."""
 
@@ -73,7 +74,7 @@ class Span(Context):
         ``"call"`` to a service, ``"work"`` (an attempt at a job, a task, an event), ``"wait"``,
         ``"cell"`` or ``"step"``.
     error
-        The message of the error that ended it, or None. Not redacted in memory; `to_dict` is.
+        The message of the error that ended it, with its secrets masked, or None.
     links
         The ids of other spans that it follows from, such as the tasks that a task needed.
     process
@@ -182,7 +183,9 @@ class Span(Context):
         self.ms = (perf_counter() - self._began) * 1000
         if kind is not None:
             self.outcome = kind.__name__
-            self.error = message_of(error)
+            self.error = message_of(error, self._tracer)
+            if isinstance(error, AgentnbError) and error.trace_id is None:
+                error.trace_id = self.trace_id
         token, tracer = self._token, self._tracer
         self._token = self._tracer = None  # a span in the ring must not keep others alive
         if token is not None:
@@ -237,7 +240,7 @@ class Span(Context):
         if self.links:
             record["links"] = list(self.links)
         if self.attributes:
-            record["attributes"] = clean(self.attributes, redactor)
+            record["attributes"] = clean(self.attributes, redactor, longest=_LONGEST_TEXT)
         return record
 
     @classmethod
@@ -320,12 +323,14 @@ class _Beginning:
         self.span = span
 
 
-def message_of(error: BaseException | None) -> str | None:
-    """Return the message of an error, cut; never raise for one that has no text."""
+def message_of(error: BaseException | None, tracer: Tracer | None = None) -> str | None:
+    """Return the message of an error, masked and cut; never raise for one that has no text."""
     try:
-        text = str(error)
+        text = str(error)[: 8 * _LONGEST_ERROR]
     except Exception:  # noqa: BLE001 - an error of the user's, whose __str__ may do anything
         return None
+    # Masked before it is cut: half of a secret is not known for one.
+    text = (redact if tracer is None else tracer.redactor)(text)
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}…"
 
 
