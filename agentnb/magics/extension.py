@@ -191,9 +191,9 @@ class Extension:
         return False
 
     @property
-    def _cells(self) -> list[Cell | None]:
-        """Return the cells that run in this thread, the outermost first; None for one untraced."""
-        cells: list[Cell | None] | None = getattr(self._running, "cells", None)
+    def _cells(self) -> list[Cell]:
+        """Return the cells that run in this thread, the outermost first."""
+        cells: list[Cell] | None = getattr(self._running, "cells", None)
         if cells is None:
             cells = self._running.cells = []
         return cells
@@ -201,25 +201,18 @@ class Extension:
     def _before_cell(self, info: ExecutionInfo) -> None:
         """Begin the span of a cell: a new trace, or a child of the cell that runs it."""
         from agentnb.core.trace.cell import Cell
-        from agentnb.core.trace.context import start_trace
         from agentnb.core.trace.process import NOTEBOOK, set_role
 
         set_role(NOTEBOOK)  # whichever hub of this process is the first to write
         cells, source = self._cells, info.raw_cell or ""
         self.assigned.clear()
-        if cells:
-            outer = cells[-1]
-            cell = None if outer is None else Cell(source, None, outer, self._open_tracer)
-        elif info.store_history:
-            # IPython has counted the cell already.
-            number = self.shell.execution_count - 1
-            cell = Cell(source, number, None, self._open_tracer)
-        else:  # a run of the frontend's own
-            start_trace()
-            cell = None
+        outer = cells[-1] if cells else None
+        # IPython has counted the cell already; nbval, for one, runs cells that have no number.
+        numbered = info.store_history and outer is None
+        number = self.shell.execution_count - 1 if numbered else None
+        cell = Cell(source, number, outer, self._open_tracer)
         cells.append(cell)
-        if cell is not None:
-            cell.begin()
+        cell.begin()
 
     def _after_cell(self, result: ExecutionResult | None) -> None:
         """End the span of a cell; without a result where an awaited cell was interrupted."""
@@ -236,8 +229,7 @@ class Extension:
 
     def _cell_caused(self) -> bool:
         """Return whether the running cell has called a service."""
-        cell = self._cells[-1] if self._cells else None
-        return cell is not None and cell.caused
+        return bool(self._cells) and self._cells[-1].caused
 
     def _open_tracer(self) -> Tracer | None:
         """Return the tracer of the hub, if a service has been opened."""

@@ -152,14 +152,21 @@ def test_what_a_callback_does_after_its_cell_is_a_part_of_it(run, shell):
     assert cell.attributes["source"] == "def clicked(): hub.db.query('select 1')"
 
 
-def test_silent_runs_and_runs_of_the_frontend_are_no_cells(run, shell):
+def test_silent_runs_are_no_cells(run, shell):
     first = run("hub.db.query('select 0')")
     shell.run_cell("hub.db.query('select 1')", silent=True)
-    shell.run_cell("hub.db.query('select 2')", store_history=False)
     hub = shell.user_ns["hub"]
     cells = [root for trace in hub.trace.list() for root in trace.roots if root.kind == "cell"]
     assert len(cells) == 1
     assert hub.trace.last().id == first.id
+
+
+def test_a_run_without_history_as_of_nbval_is_a_cell_without_a_number(run, shell):
+    run("hub.db.query('select 0')")
+    shell.run_cell("hub.db.query('select 2')", store_history=False)
+    (cell,) = shell.user_ns["hub"].trace.last().roots
+    assert cell.kind == "cell"
+    assert "number" not in cell.attributes
 
 
 def test_a_cell_that_closes_the_hub_has_ended(run, shell):

@@ -108,7 +108,10 @@ def test_each_cell_is_a_trace_and_its_spans_share_it(shell):
     assert first != second
     spans = shell.user_ns["hub"].tracer.recent()
     by_trace = {trace: [s.name for s in spans if s.trace_id == trace] for trace in (first, second)}
-    assert by_trace == {first: ["connect", "query", "query", "query"], second: ["query"]}
+    assert by_trace == {
+        first: ["connect", "query", "query", "query", "cell"],
+        second: ["query", "cell"],
+    }
 
 
 def test_two_shells_do_not_share_a_hub(shell, project):  # noqa: ARG001 - both live in it

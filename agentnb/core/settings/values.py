@@ -98,8 +98,8 @@ class Settings:
     queue_lease: float
     executor: str
     metrics: str | None
-    otel: bool
     record: str
+    otel: bool
     queue_payload: int
     key_ttl: float
     queue_result_ttl: float
