@@ -75,11 +75,15 @@ def test_the_guide_has_a_row_for_every_service():
     shared = {
         "check",
         "codec",
+        "doctor",
         "errors",
         "metrics",
+        "overview",
+        "project",
         "resilience",
         "services",
         "settings",
+        "tape",
         "trace",
         "work",
     }
