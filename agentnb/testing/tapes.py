@@ -335,7 +335,7 @@ def _run(
             )
         except Unkept as error:
             raise NotReplayable(
-                f"the data holds a {error}, which a tape cannot keep",
+                f"the recorded data holds {error}",
                 service="tape",
                 hint="call the function with data of the test's own",
             ) from error

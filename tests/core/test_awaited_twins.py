@@ -35,7 +35,8 @@ from agentnb.core.workflow.workflow import Workflow
 # Methods that do not wait, and so have no twin: they return at once, or are used like a property.
 # `run` and `run_workers` are for the main thread of a process that does nothing else.
 LOCAL = {
-    Hub: "api metrics panel queue repo run_workers variable websocket",  # make what waits later
+    # They make what waits later.
+    Hub: "api metrics panel queue record repo run_workers variable websocket",
     Database: "session",  # takes its connection at its first statement
     Session: "",
     Transaction: "",

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -438,3 +439,72 @@ def test_threads_of_the_user_are_recorded(shared, path):
         thread.start()
         thread.join()
         assert tape.count == 1
+
+
+def test_calls_of_the_cache_of_events_and_of_queues_are_replayed(shared, path):
+    def work(hub):
+        hub.cache.set("rate", {"eur": 1.5}, ttl=60, tags=["rates"])
+        found = [hub.cache.get("rate"), hub.cache.get("none", 7)]
+        found.append(hub.cache.get_or_set("made", lambda: hub.db.query("select 9 as n").scalar()))
+        event = hub.events.publish("order.paid", {"id": 7, "token": "t-1234567"})
+        job = hub.queue("mail").add({"to": "ada"}, priority=3, key="k")
+        found += [event.channel, event.id, event.data["id"], job.id, job.data]
+        return [*found, hub.cache.delete("made", "rate"), hub.cache.keys()]
+
+    with record(path, hub=shared):
+        first = work(shared)
+    assert first[-2:] == [2, []]
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+        assert tape.hub.events.history() == []
+        assert tape.hub.queues.names() == []
+    names = [f"{step.service}.{step.operation}" for step in tape.steps]
+    assert names == [
+        *("cache.set", "cache.get", "cache.get", "cache.get_or_set", "events.publish"),
+        *("queue.add", "cache.delete", "cache.keys"),
+    ]
+    assert "t-1234567" not in path.read_text()
+
+    def other():
+        with replay(path) as tape:
+            tape.hub.cache.set("rate", {"eur": 1.6}, ttl=60, tags=["rates"])
+
+    with pytest.raises(ReplayDiverged, match=r"value\.eur: recorded 1\.5, now 1\.6"):
+        other()
+
+
+def test_awaited_calls_of_the_cache_and_of_events_are_the_same_calls(shared, path):
+    def made():
+        return 3
+
+    with record(path, hub=shared):
+        shared.cache.get_or_set("awaited", made)
+        shared.events.publish("a", 1)
+        shared.queue("mail").add(1)
+
+    async def work(hub):
+        found = await hub.cache.aget_or_set("awaited", made)
+        return found, (await hub.events.apublish("a", 1)).data, (await hub.queue("mail").aadd(1)).id
+
+    with replay(path) as tape:
+        assert asyncio.run(work(tape.hub))[:2] == (3, 1)
+
+
+def test_a_value_that_would_come_back_as_another_type_is_refused(shared, path):
+    with record(path, hub=shared):
+        shared.cache.set("path", Point(1, 2))
+        shared.cache.get("path")
+
+    def again():
+        with replay(path) as tape:
+            tape.hub.cache.set("path", Point(1, 2))
+            tape.hub.cache.get("path")
+
+    with pytest.raises(NotReplayable, match="come back as plain JSON"):
+        again()
+
+
+@dataclass
+class Point:
+    x: int
+    y: int

@@ -27,6 +27,8 @@ from agentnb.core.keywords import known_keywords, refuse_unknown, unknown_keywor
 from agentnb.core.loop import LoopThread
 from agentnb.core.redis.keys import Keys
 from agentnb.core.table import Table
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace.spans import Span
 from agentnb.core.twins import await_method, twin
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache.decorating import CachedDecorator, LoadOptions
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
+    from agentnb.core.tape.hook import Form
 
 __all__ = ["Cache"]
 
@@ -50,6 +53,17 @@ _MISSING: Any = object()
 _CALLS = 8  # awaited calls that run at once
 
 
+def _value(_: Cache) -> Form:
+    return VALUE
+
+
+_TAPED = (
+    *("get", "set", "delete", "ttl", "keys", "invalidate", "invalidate_tags"),
+    *("get_or_set", "aget_or_set"),
+)
+
+
+@on_tapes("cache", "_redactor", dict.fromkeys(_TAPED, _value))
 @refuse_unknown("cache")
 class Cache:
     """Values by key, on a Redis or Valkey that any number of processes share.
@@ -108,6 +122,7 @@ class Cache:
         self.default_ttl = default_ttl
         runtime = runtime or redis.runtime
         self._tracer = runtime.tracer
+        self._redactor = runtime.redactor
         # Each public method has one span; the commands below it are part of it.
         self._redis = redis = redis.untraced
         self._log = runtime.log("cache")

@@ -36,6 +36,7 @@ from agentnb.core.events.publisher import Publisher
 from agentnb.core.events.receiving import Receiver
 from agentnb.core.events.scripts import PUBLISH_FUNCTION
 from agentnb.core.events.stream import EventStream
+from agentnb.core.events.taped import EVENT
 from agentnb.core.events.wire import Wire
 from agentnb.core.forking import ForkGuard
 from agentnb.core.keywords import refuse_unknown
@@ -44,6 +45,7 @@ from agentnb.core.ranges import seconds, whole
 from agentnb.core.redis import Keys
 from agentnb.core.signals import AsyncSignal
 from agentnb.core.table import Table
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace.context import carried, current, use
 from agentnb.core.twins import on_loop, twin
 
@@ -73,6 +75,7 @@ _FLUSH_SECONDS = 0.05  # between two looks at the outbox
 _CALLS = 8  # awaited calls that run at once
 
 
+@on_tapes("events", "_redactor", {"publish": lambda _: EVENT})
 @refuse_unknown("events")
 class EventBus:
     """Events, between threads, processes and machines that share a Redis or Valkey.
@@ -125,6 +128,7 @@ class EventBus:
         self._keys = Keys(prefix)
         self._log = runtime.log("events")
         self._tracer = runtime.tracer
+        self._redactor = runtime.redactor
         self._loop = LoopThread()
         self._call_threads = CallThreads("events", _CALLS)
         self._closing = False

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.redact import brief
+from agentnb.core.tape.hook import muted
 from agentnb.core.trace import current, stamp, use
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class JobEvents:
         self._log.info("schedule %s fired", job.schedule, extra=self.stamp(job, **data))
         if self._bus is not None:
             data = {"queue": self._name, "job_id": job.id, **data}
-            with use(job.context or current()):
+            with use(job.context or current()), muted():
                 self._bus.publish(
                     f"queue.{self._name}.scheduled", data, event_id=f"scheduled-{job.id}"
                 )
@@ -134,5 +135,5 @@ class JobEvents:
         """Publish an event that is not kept in the log of events."""
         if self._bus is not None:
             data = {"queue": self._name, "job_id": job.id, **data}
-            with use(job.context or current()):
+            with use(job.context or current()), muted():
                 self._bus.publish(f"queue.{self._name}.{what}", data, durable=False)

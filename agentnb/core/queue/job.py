@@ -16,6 +16,8 @@ from agentnb.core.queue.options import DEFAULTS, Message, Options
 from agentnb.core.queue.outcome import OutcomeReader
 from agentnb.core.queue.snapshot import LiveJob, as_percent, is_number
 from agentnb.core.ranges import amount
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace import carried
 from agentnb.core.twins import twin
 from agentnb.core.typevars import D_co
@@ -52,6 +54,12 @@ class _NotGiven:
 _NOT_GIVEN: Any = _NotGiven()
 
 
+@on_tapes(
+    "queue",
+    "_parts.redact",
+    {"result": lambda _: VALUE, "aresult": lambda _: VALUE},
+    names=lambda job: {"job": job.id},
+)
 @refuse_unknown("queue")
 class Job(LiveJob, Generic[D_co]):
     """A job of a queue.

@@ -21,7 +21,9 @@ from agentnb.core.queue.limits import QueueLimits
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Message, Options
 from agentnb.core.queue.processing import Processor
 from agentnb.core.queue.search import search, search_ids
+from agentnb.core.queue.taped import AddedJobs
 from agentnb.core.ranges import seconds, whole
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace import check_correlation_id
 from agentnb.core.twins import twin
 from agentnb.core.work.executors.words import THREADS
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue.tasks import QueueHuey
     from agentnb.core.queue.worker import Worker
     from agentnb.core.table import Table
+    from agentnb.core.tape.hook import Form
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.work.executors.far import FarSide
     from agentnb.core.work.executors.near import Elsewhere
@@ -71,6 +74,16 @@ _GIVEN = (3, None, None, None, False, 100, 50)
 _WAS = {"failed": "failed", "cancelled": "was cancelled"}
 
 
+def _added(queue: Queue) -> Form:
+    return AddedJobs(lambda id_, message: Job(queue, queue._parts, id_, message))  # noqa: SLF001 - of its own module
+
+
+@on_tapes(
+    "queue",
+    "_parts.redact",
+    {"add": _added},
+    names=lambda queue: {"queue": queue.name},
+)
 @refuse_unknown("queue")
 class Queue(QueueBatches, QueueLimits):
     """A queue of jobs, made on first use by `Queues.get_queue`.

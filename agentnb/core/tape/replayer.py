@@ -209,7 +209,7 @@ class Replayer:
             try:
                 return operation.form.load(record["answer"])
             except (Unkept, LookupError, TypeError, ValueError) as error:
-                reason = f"holds a value that a tape cannot keep ({error})"
+                reason = f"cannot be given back: it holds {error}"
         elif "cut" in record:
             reason = f"was not kept whole: it had more than {record['cut']}"
         else:

@@ -188,7 +188,9 @@ def load(data: Any) -> Any:
         return {key: load(one) for key, one in data.items()}
     tag, parts = data[_TAG], data["parts"]
     if tag == "unkept":
-        raise Unkept(parts[0])
+        raise Unkept(f"a value of type {parts[0]}")
+    if tag == "json":
+        raise Unkept("a model or an object, which would come back as plain JSON")
     if tag == "dict":
         return {load(key): load(one) for key, one in parts}
     return _LOADERS[tag](*map(load, parts)) if tag in _LOADERS else _scalar(tag, parts)
@@ -203,7 +205,6 @@ def _scalar(tag: str, parts: list[Any]) -> Any:
 _LOADERS: dict[str, Callable[..., Any]] = {
     "bytes": base64.b64decode,
     "float": float,
-    "json": lambda plain: plain,
     "tuple": lambda *parts: parts,
     "set": lambda *parts: set(parts),
     "frozenset": lambda *parts: frozenset(parts),
