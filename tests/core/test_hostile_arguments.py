@@ -171,9 +171,14 @@ def _methods(found, left_out):
         static = inspect.getattr_static(type(found), name)
         hidden = name.startswith("_") or name in {"close", "aclose", *left_out}
         # A twin calls the method that is tried itself.
-        hidden |= name == f"a{getattr(getattr(static, '__wrapped__', None), '__name__', '')}"
+        hidden |= name in {f"a{one}" for one in _wrapped_names(static)}
         if not hidden and not isinstance(static, property) and callable(getattr(found, name)):
             yield name, getattr(found, name)
+
+
+def _wrapped_names(found):
+    while (found := getattr(found, "__wrapped__", None)) is not None:
+        yield getattr(found, "__name__", "")
 
 
 def _parameters(method):

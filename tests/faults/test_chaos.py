@@ -20,7 +20,7 @@ import pytest
 import agentnb
 from agentnb.core.errors import AgentnbError
 
-SECONDS = float(os.environ.get("AGENTNB_CHAOS_SECONDS", "30"))
+SECONDS = float(os.environ.get("AGENTNB_CHAOS_SECONDS", "15"))
 ROOM = 20_000_000  # bytes of a file while the disk is full: logs and databases have less
 SEED = os.environ.get("AGENTNB_CHAOS_SEED", "seed")
 
@@ -138,7 +138,7 @@ class Chaos:
             number += 1
             if time.monotonic() >= next_fault:
                 self.random.choice(faults)()
-                next_fault = time.monotonic() + self.random.uniform(0.5, 2.5)
+                next_fault = time.monotonic() + self.random.uniform(0.3, 1.2)
             try:
                 self.random.choice(calls)(number)
             except AgentnbError:

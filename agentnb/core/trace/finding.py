@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
@@ -99,7 +100,7 @@ class Finder:
         found: list[Trace] = []
         roots = self._roots() if failed is not True else self._failed_roots()
         batch = limit
-        while len(found) < limit and (began := dict(islice(roots, batch))):
+        while len(found) < limit and (began := dict(islice(roots, min(batch, sys.maxsize)))):
             found += [
                 trace
                 for trace in self._traces(began)
