@@ -20,17 +20,23 @@ class Receiver:
         Pairs of a scope and the URL of its schema.
     headers
         The headers of each request.
+    refuse
+        Given the headers of a request, returns the reason with which it is refused; None for none.
     """
 
     def __init__(self):
         self.spans, self.scopes, self.headers = [], [], []
+        self.refuse = None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.take(self.path, dict(self.headers), body)
-                self.send_response(200)
+                if receiver.refuse is None:
+                    receiver.take(self.path, dict(self.headers), body)
+                    self.send_response(200)
+                else:
+                    self.send_response(401, receiver.refuse(self.headers))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -136,15 +136,20 @@ def test_a_function_that_is_carried_to_a_thread_has_the_same_parents(theirs, tmp
         with tracer.start_as_current_span("chat"):
             pass
 
+    async def acall():
+        call()
+
     with agentnb.connect(home=tmp_path / "home") as hub, use(None), hub.trace.run("fetch") as run:
         threads = [threading.Thread(target=hub.trace.carry(call))]
         with tracer.start_as_current_span("request") as request:
             threads.append(threading.Thread(target=hub.trace.carry(call)))
+            awaited = hub.trace.carry(acall)
+            threads.append(threading.Thread(target=lambda: asyncio.run(awaited())))
         for thread in threads:
             thread.start()
             thread.join()
     found = [one.parent.span_id for one in exporter.get_finished_spans() if one.name == "chat"]
-    assert found == [run.span, request.get_span_context().span_id]
+    assert found == [run.span, *[request.get_span_context().span_id] * 2]
 
 
 def test_the_sampled_flag_is_honoured_and_handed_on(ours):

@@ -77,6 +77,7 @@ def test_a_file_holds_every_span_in_the_form_of_the_protocol(trace):
     assert wanted.items() <= attributes_of(parse).items()
     assert [one.span_id.hex() for one in parse.links] == ["00f067aa0ba902b7"]
     query = next(one for one, _ in found if one.name == "SELECT missing")
+    assert (query.kind, parse.kind) == (query.SPAN_KIND_CLIENT, query.SPAN_KIND_INTERNAL)
     assert query.status.code == query.status.STATUS_CODE_ERROR
     assert attributes_of(query.events[0])["exception.type"] == "TableNotFound"
     assert CANARY not in to_otlp(trace).decode()
@@ -124,6 +125,17 @@ def test_a_receiver_that_is_away_is_an_error_without_a_secret(capsys, monkeypatc
     said = capsys.readouterr().err
     assert "did not take the spans" in said
     assert "is a collector listening there" in said
+    assert CANARY not in said
+
+
+@pytest.mark.usefixtures("trace")
+def test_a_receiver_that_tells_a_header_back_shows_no_secret(capsys, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-key={CANARY}")
+    with receiving() as receiver:
+        receiver.refuse = lambda headers: f"no such key: {headers['x-key']}"
+        assert main(["trace", "export", "--otlp", receiver.url]) == 2
+    said = capsys.readouterr().err
+    assert "no such key: ••••••" in said
     assert CANARY not in said
 
 

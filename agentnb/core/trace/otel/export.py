@@ -87,7 +87,6 @@ class SpanExport:
         self._warned_at: float | None = None
         self._sink: Sink | None = None
         self._resource: Resource | None = None
-        self._abandoned = False
         self._queue: deque[Span] = deque()
         self._lock = threading.RLock()  # the garbage collector may run while it is held
         self._thread = BackgroundThread(self._drain, name="otel", delay=_PAUSE)
@@ -159,7 +158,7 @@ class SpanExport:
         if self._closed:
             return
         self.flush(timeout)
-        self._closed = self._abandoned = True
+        self._closed = True
         self._thread.stop(0)
         if self._sink is not None:
             self._sink.abort()
@@ -175,7 +174,7 @@ class SpanExport:
             self._sink = self._make()
         if self._resource is None:
             self._resource = self._sink.resource or resource_of(this_process(), self._given)
-        while self._queue and not self._abandoned:
+        while self._queue:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
             found = [readable(span, self._resource, self._redactor) for span in batch]
             error = self._sink.send(found)
