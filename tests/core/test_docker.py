@@ -311,7 +311,12 @@ def test_the_hub_has_it_with_its_settings_and_in_its_health(docker_image, tmp_pa
             hub.docker.run(docker_image, "true", policy="service")
         [row] = hub.health()
         assert (row.service, row.state) == ("docker", "ok")
-        assert [s.name for s in hub.tracer.recent() if s.service == "docker"]
+        found = [one for one in hub.tracer.recent(100) if one.service == "docker"]
+        assert (found[0].name, found[0].attributes["image"]) == ("run_container", docker_image)
+        hub.docker.exec(made, ["sh", "-c", "exit 3"])
+        done = hub.tracer.recent(1)[0]
+        assert (done.name, done.attributes["container"]) == ("exec", made.name)
+        assert done.attributes["exit_code"] == 3
     monkeypatch.setenv("AGENTNB_DOCKER_POLICIES", "everything")
     with pytest.raises(ConfigError, match=r"AGENTNB_DOCKER_POLICIES must be .*, got 'everything'"):
         agentnb.connect(home=tmp_path / "home")

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import BuildFailed, DeadlineExceeded, NotFoundError, RejectedError
-from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -210,7 +209,7 @@ def build(engine: Engine, context: IO[bytes], order: Order, log: BuildLog) -> No
         )
 
     try:
-        with Span(engine.tracer, "build", "docker", 1, {"tag": order.tag}):
+        with engine.span("build", image=order.tag):
             sent = context if log.on_sent is None else Sending(context, log.on_sent)
             engine.follow(
                 "/build", params, log.read, timeout=order.timeout, late=late, archive=sent

@@ -18,7 +18,6 @@ from agentnb.core.docker.building import Step
 from agentnb.core.docker.fetching import PLATFORM_ARGS
 from agentnb.core.errors import ConfigError, DeadlineExceeded, UsageError
 from agentnb.core.redact import MASK
-from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -191,7 +190,7 @@ def build(
         It took too long, and was ended.
     """
     with (
-        Span(engine.tracer, "build", "docker", 1, {"tag": order.tag, "builder": "buildkit"}),
+        engine.span("build", image=order.tag, builder="buildkit"),
         tempfile.TemporaryDirectory(prefix="agentnb-build-") as name,
     ):
         folder = Path(name)

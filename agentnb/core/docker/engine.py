@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -25,10 +25,12 @@ from agentnb.core.errors import (
 from agentnb.core.forking import ForkGuard
 from agentnb.core.redact import redact
 from agentnb.core.resilience import Boundary, RetryPolicy
+from agentnb.core.trace import current
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
+    from contextlib import AbstractContextManager
     from io import RawIOBase
     from typing import IO
 
@@ -137,8 +139,16 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - put into ours, or raised as it is
                 explain(error, name, self.endpoint)
 
-        with Span(self.tracer, name, "docker", 1, attributes or None):
+        with self.span(name, **attributes):
             return self._boundary.call(attempt, idempotent=idempotent, doing=name)
+
+    def span(self, name: str, **attributes: object) -> AbstractContextManager[Span]:
+        """Return the span of a call; within another call of docker that one's, which goes on."""
+        around = current()
+        if isinstance(around, Span) and around.service == "docker":
+            around.note(**attributes)
+            return nullcontext(around)
+        return Span(self.tracer, name, "docker", 1, attributes)
 
     @contextmanager
     def logs_failure(self, event: str, **data: object) -> Iterator[None]:

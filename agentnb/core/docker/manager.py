@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 from agentnb.core.callthreads import CallThreads
@@ -13,15 +14,18 @@ from agentnb.core.docker.connection import Connection
 from agentnb.core.docker.exec import Execution
 from agentnb.core.docker.inspection import Inspection
 from agentnb.core.docker.logs import OUTPUT
+from agentnb.core.docker.results import ExecResult
 from agentnb.core.docker.run import ContainerRuns
 from agentnb.core.docker.running import new_name
 from agentnb.core.docker.services import Services
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
+from agentnb.core.trace.methods import call
 from agentnb.core.twins import iterate, twin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from agentnb.core.docker.engine import Engine
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from agentnb.core.docker.policy import Policy
     from agentnb.core.docker.results import Container
     from agentnb.core.runtime import Runtime
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["DockerManager"]
 
@@ -127,30 +132,44 @@ class DockerManager:
         """The engine, which is connected on first use."""
         return self._connection.engine
 
+    def _call_span(
+        self, method: Callable[..., object], args: Sequence[object], options: Mapping[str, object]
+    ) -> AbstractContextManager[Span]:
+        # The first parameter of each method is what it is about, if it is about something.
+        code = unwrap(method).__code__
+        first = code.co_varnames[1 : code.co_argcount][:1]
+        about = {name: str(args[0] if args else options.get(name)) for name in first}
+        known = {name: about[name] for name in ("image", "container") if name in about}
+        return self.engine.span(method.__name__, **known)
+
+    def _call_ended(self, span: Span, result: object) -> None:
+        if isinstance(result, ExecResult):
+            span.note(exit_code=result.exit_code)
+
     # Images
 
-    build_image = delegate("_builder", Builder.build_image)
-    pull = delegate("_builder", Builder.pull)
-    images = delegate("_inspection", Inspection.images)
+    build_image = call("_builder", Builder.build_image)
+    pull = call("_builder", Builder.pull)
+    images = call("_inspection", Inspection.images)
     abuild_image = twin(build_image, callbacks=("on_step", "on_sent"))
     apull = twin(pull, callbacks=("on_progress",))
     aimages = twin(images)
 
     # Containers
 
-    run_container = delegate("_runs", ContainerRuns.run_container)
-    run = delegate("_runs", ContainerRuns.run)
-    start_container = delegate("_runs", ContainerRuns.start_container)
-    stop_container = delegate("_runs", ContainerRuns.stop_container)
-    exec = delegate("_execution", Execution.exec)
-    put_files = delegate("_execution", Execution.put_files)
-    get_files = delegate("_execution", Execution.get_files)
-    list = delegate("_inspection", Inspection.list)
-    inspect = delegate("_inspection", Inspection.inspect)
-    stats = delegate("_inspection", Inspection.stats)
-    usage = delegate("_inspection", Inspection.usage)
+    run_container = call("_runs", ContainerRuns.run_container)
+    run = call("_runs", ContainerRuns.run)
+    start_container = call("_runs", ContainerRuns.start_container)
+    stop_container = call("_runs", ContainerRuns.stop_container)
+    exec = call("_execution", Execution.exec)
+    put_files = call("_execution", Execution.put_files)
+    get_files = call("_execution", Execution.get_files)
+    list = call("_inspection", Inspection.list)
+    inspect = call("_inspection", Inspection.inspect)
+    stats = call("_inspection", Inspection.stats)
+    usage = call("_inspection", Inspection.usage)
     events = delegate("_inspection", Inspection.events)
-    wait_until = delegate("_inspection", Inspection.wait_until)
+    wait_until = call("_inspection", Inspection.wait_until)
     arun_container = twin(run_container, undo=_discard)
     arun = twin(run, callbacks=("on_line",), undo=_discard)
     astart_container = twin(start_container)
@@ -305,7 +324,7 @@ class DockerManager:
 
     # Services and networks
 
-    service = delegate("_services", Services.service)
+    service = call("_services", Services.service)
     aservice = twin(service, callbacks=("ready",), undo=_discard)
 
     def network(self, name: str) -> Network:

@@ -18,7 +18,6 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -130,7 +129,7 @@ def pull(
 
     with engine.logs_failure("Docker pull failed", image=name):
         try:
-            with Span(engine.tracer, "pull", "docker", 1, {"image": name}):
+            with engine.span("pull", image=name):
                 engine.follow(
                     "/images/create",
                     params,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, Self, overload
 
 from agentnb.core.errors import AgentnbError
 from agentnb.core.git.branches import Branches
-from agentnb.core.git.calls import call
 from agentnb.core.git.cloning import Cloner
 from agentnb.core.git.commits import Commits
 from agentnb.core.git.history import History
@@ -25,11 +24,13 @@ from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
+from agentnb.core.trace.methods import call
 from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.git.credentials import Login
@@ -149,6 +150,14 @@ class GitManager:
         self._remotes = Remotes(repository)
         self._cloner = Cloner(repository)
         self._worktrees = Worktrees(repository)
+
+    def _call_span(
+        self, method: Callable[..., object], _args: object, _options: object
+    ) -> AbstractContextManager[object]:
+        return self._repository.span(method.__name__)
+
+    def _call_ended(self, _span: object, _result: object) -> None:
+        """Add nothing: a result of git says enough."""
 
     # The folder and its repository
 

@@ -152,7 +152,9 @@ class HandlerCalls:
         try:
             with (
                 use(self.context),
-                self._tracer.span("handle", service="websocket", message=kind, url=self._name),
+                self._tracer.span(
+                    "handle", service="websocket", kind="work", message=kind, url=self._name
+                ),
             ):
                 self._loop.call(handler, *arguments)
             self.handled += 1

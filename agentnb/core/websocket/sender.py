@@ -90,7 +90,7 @@ class Sender:
         with self._lock:
             self._buffered += size
         sent.add_done_callback(lambda done: self._done(done, size))
-        with self._tracer.span("send", service="websocket", bytes=size):
+        with self._tracer.span("send", service="websocket", url=self._url, bytes=size):
             self._loop.soon(session.send, data, text, sent)
         return sent
 
