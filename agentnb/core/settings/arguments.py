@@ -53,8 +53,8 @@ class SettingsArguments(TypedDict, total=False):
     queue_lease: float | str | None
     executor: str | None
     metrics: str | None
-    record: str | None
     otel: bool | str | None
+    record: str | None
     queue_payload: int | str | None
     key_ttl: float | str | None
     queue_result_ttl: float | str | None

@@ -98,8 +98,8 @@ class Settings:
     queue_lease: float
     executor: str
     metrics: str | None
-    record: str
     otel: bool
+    record: str
     queue_payload: int
     key_ttl: float
     queue_result_ttl: float
