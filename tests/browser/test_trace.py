@@ -200,3 +200,41 @@ def check_keys(lab, output):
     lab.page.keyboard.press("Enter")
     expect(output.get_by_text("answered 503").last).to_be_visible()
     expect(output.get_by_text("select :page as page").last).not_to_be_visible()
+
+
+LIVE = """import threading, time
+from pathlib import Path
+found = []
+def slowly():
+    with hub.trace.run("slow") as span:
+        found.append(span.trace_id)
+        for number in range(2):
+            with hub.trace.span(f"step {number}"):
+                while not Path(f"trace-go-{number}").exists(): time.sleep(0.02)
+thread = threading.Thread(target=slowly)
+thread.start()
+while not found: pass
+shown = get_ipython().run_line_magic("trace", f"{found[0]} --live --timeout 60")
+shown"""
+
+
+def test_a_row_that_was_opened_stays_open_while_a_live_trace_moves(lab):
+    lab.open(lab.write("trace_live.ipynb", LOAD, LIVE))
+    assert lab.run_cell(0)
+    lab.run_cell(1, wait=False)
+    output = lab.output(1)
+    row = output.locator("details").filter(has_text="step 0")
+    row.locator("summary").focus()
+    lab.page.keyboard.press("Enter")
+    expect(row).to_have_attribute("open", "")
+    expect(output.get_by_text("running", exact=True).first).to_be_visible()
+    lab.screenshot("trace_live")
+    (lab.root / "trace-go-0").touch()
+    expect(output.locator("summary").filter(has_text="step 1")).to_be_visible()
+    expect(row).to_have_attribute("open", "")
+    assert row.locator("summary").evaluate("e => e === document.activeElement")
+    (lab.root / "trace-go-1").touch()
+    lab.wait_idle()
+    expect(output.locator(".agentnb-panel")).to_have_count(0)
+    expect(output.locator(".agentnb-trace")).to_have_count(1)
+    expect(output.get_by_text("running", exact=True)).to_have_count(0)

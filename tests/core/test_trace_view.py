@@ -294,6 +294,24 @@ def test_the_html_never_grows_beyond_300_kilobytes():
     assert "rows more would be too long for a notebook" in html
 
 
+def test_the_text_has_a_bound_too():
+    made = Sample()
+    for number in range(4_000):
+        made.add(f"app.step {number}", number, 1, kind="step", statement="select " + "x" * 90)
+    trace = made.trace()
+    trace.merge = False
+    text = repr(trace)
+    assert 200_000 < len(text.encode()) <= 300_000
+    assert "rows more would be too long for a notebook" in text
+
+
+def test_a_span_that_names_itself_as_its_parent_is_a_root():
+    made = Sample()
+    span = made.add("db.query", 0, 1)
+    span.parent = span.span
+    assert made.trace().plain() == "db.query"
+
+
 def test_above_fifty_thousand_spans_the_first_are_shown_and_it_is_said():
     made = Sample()
     cell = made.add("notebook.cell", 0, 60_000, kind="cell")

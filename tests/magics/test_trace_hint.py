@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -34,6 +36,13 @@ def test_a_cell_that_failed_after_a_call_names_it_once(shown):
 def test_a_cell_that_called_nothing_or_did_not_fail_does_not(shown, source):
     shown("hub.db.query('select 1')")
     assert LINE not in shown(source)
+
+
+def test_an_error_of_a_cell_that_called_nothing_names_no_trace(shown):
+    shown("hub.db.query('select 1')")
+    named = re.compile(r"^\x1b\[2mtrace [0-9a-f]{8}", re.MULTILINE)
+    assert named.search(shown("hub.db.query('select no_such_column')"))
+    assert not named.search(shown("%trace ffffff"))
 
 
 def test_it_can_be_switched_off_and_on(shown):

@@ -33,11 +33,16 @@ def _masked(text: str) -> str:
 
 
 def _trace_id() -> str | None:
-    """Return the id of the running trace; None where nothing has begun one, or loaded them."""
+    """Return the id of the running trace; None where nothing has begun one, or loaded them.
+
+    A cell that has called no service yet is no trace that could be shown.
+    """
     module = sys.modules.get("agentnb.core.trace.context")  # which imports this one
     variable = getattr(module, "context_var", None)
     context = None if variable is None else variable.get()
-    return None if context is None else str(context.trace_id)
+    if context is None or context.opener is not None:
+        return None
+    return str(context.trace_id)
 
 
 class AgentnbError(Exception):

@@ -28,7 +28,7 @@ _CANDIDATES = 5
 _EVERY = 1_000_000
 _WHOLE = 32
 _BATCH = 20
-_HINT = "hub.trace.list() lists the traces"
+_HINT = "hub.trace.list() (%trace list) lists the traces"
 
 
 class Finder:

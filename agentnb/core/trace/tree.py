@@ -72,7 +72,8 @@ class Trace:
         self._children: dict[int, list[Span]] = {}
         known = {span.span for span in self.spans}
         for span in self.spans:
-            self._children.setdefault(span.parent if span.parent in known else 0, []).append(span)
+            below = span.parent in known and span.parent != span.span
+            self._children.setdefault(span.parent if below else 0, []).append(span)
         _link_tasks(self.spans)
 
     @property

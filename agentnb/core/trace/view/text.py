@@ -15,6 +15,7 @@ __all__ = ["text_of"]
 _BAR = 24
 _DEEPEST = 12  # levels that are indented
 _LABEL = 60
+_MOST = 250_000  # characters
 
 
 def text_of(layout: Layout) -> str:
@@ -35,9 +36,22 @@ def text_of(layout: Layout) -> str:
             f"{start:>{widths[0]}}  {took:>{widths[1]}}  {bar}  {words}"
             for start, took, bar, words in table
         ]
+    lines, left_out = _within(lines)
+    if left_out:
+        layout.notes.append(f"{left_out:,} rows more would be too long for a notebook")
     gaps = [f"{part.words}: cut from the bars (┊)" for part in layout.timeline.gaps]
     notes = [*gaps, *layout.notes]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def _within(lines: list[str]) -> tuple[list[str], int]:
+    """Return the first lines that are short enough together, and the number of the others."""
+    size = 0
+    for number, text in enumerate(lines):
+        size += len(text) + 1
+        if size > _MOST:
+            return lines[:number], len(lines) - number
+    return lines, 0
 
 
 def _offset(seconds: float) -> str:
