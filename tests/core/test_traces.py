@@ -65,6 +65,29 @@ def test_the_last_trace_is_the_one_before_the_running_one(hub):
     assert hub.trace.last().roots[0].name == "second"
 
 
+def test_the_last_trace_of_a_script_may_be_a_call_outside_of_a_run(hub):
+    with hub.trace.run("nightly"):
+        hub.db.query("select 1")
+    hub.db.query("select 2")
+    (root,) = hub.trace.last().roots
+    assert (root.name, root.kind) == ("query", "call")
+
+
+def test_the_last_trace_of_a_notebook_is_of_a_cell_whatever_threads_do(hub, monkeypatch):
+    monkeypatch.setattr("agentnb.core.trace.process._roles.role", "notebook")
+    with hub.trace.run("cell"):
+        hub.db.query("select 1")
+    hub.db.query("select 2")
+    assert hub.trace.last().roots[0].name == "cell"
+
+
+def test_a_whole_id_that_is_unknown_is_not_found_beside_known_ones(hub):
+    with hub.trace.run("nightly"):
+        pass
+    with pytest.raises(NotFoundError, match="no trace"):
+        hub.trace.get("a" * 32)
+
+
 def test_traces_are_listed_newest_first_and_by_failure(hub):
     for name in ("one", "two", "three"):
         with hub.trace.run(name):
