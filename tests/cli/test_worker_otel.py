@@ -33,8 +33,8 @@ def receiver():
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [("work", ()), ("work_async", ()), ("work", ("--executor", "processes"))],
-    ids=["threads", "awaited", "processes"],
+    [("work_async", ()), ("work", ("--executor", "processes"))],
+    ids=["awaited", "processes"],
 )
 def test_the_spans_of_a_worker_reach_the_receiver(
     receiver, start_worker, steady_home, tmp_path, request, function, words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -149,6 +150,19 @@ def test_a_flush_exports_now_and_the_export_goes_on(hub, exporter):
     until(lambda: len(exporter.get_finished_spans()) == 3)
 
 
+def test_an_export_is_awaited(hub, exporter):
+    async def main():
+        async with hub.trace.export_to(exporter) as export:
+            with hub.trace.span("first"):
+                pass
+            assert await export.aflush() is True
+            with hub.trace.span("second"):
+                pass
+
+    asyncio.run(main())
+    assert [one.name for one in exporter.get_finished_spans()] == ["first", "second"]
+
+
 def test_what_is_not_sampled_is_kept_here_and_not_exported(hub, exporter):
     with hub.trace.export_to(exporter):
         start_trace(parent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
@@ -202,7 +216,7 @@ def test_what_does_not_fit_is_dropped_counted_and_said(hub, caplog):
     ]
 
 
-def test_a_stop_does_not_wait_for_an_exporter_that_hangs(hub):
+def test_a_stop_does_not_wait_for_an_exporter_that_hangs(hub, caplog):
     blocked = Blocked()
     export = hub.trace.export_to(blocked)
     with hub.trace.span("first"):
@@ -211,9 +225,15 @@ def test_a_stop_does_not_wait_for_an_exporter_that_hangs(hub):
     assert blocked.entered.wait(30)
     with hub.trace.span("second"):
         pass
-    export.stop(0.01)
-    assert (export.dropped, blocked.taken) == (1, [])
+    with caplog.at_level(logging.WARNING, "agentnb.trace"):
+        export.stop(0.01)
+    assert (export.dropped, blocked.taken) == (2, [])
+    assert [one.message for one in caplog.records] == [
+        "2 spans were not exported to Blocked: the exporter did not answer in time"
+    ]
     blocked.free.set()
+    until(lambda: blocked.taken and not export._thread.alive)
+    assert (export.dropped, export.exported) == (2, 0)
 
 
 def test_an_exporter_that_is_down_costs_no_caller_and_is_said_once(hub, caplog):
@@ -242,7 +262,7 @@ def test_the_metrics_of_a_worker_count_what_was_not_exported(hub, exporter):
     from agentnb.core.metrics.collector import _not_exported
 
     with hub.trace.export_to(exporter) as export:
-        export._lose(3)
+        export._lost = 3
         found = _not_exported(hub)
     assert [(one.name, one.value) for one in found.samples] == [
         ("agentnb_spans_not_exported_total", 3)
@@ -421,6 +441,18 @@ def test_variables_of_the_env_file_count(otel_hub, receiver, tmp_path, monkeypat
     hub.close()
     assert receiver.named("work")[1]["service.name"] == "from-the-file"
     assert receiver.headers[0]["x-team"] == "a b"
+
+
+def test_the_log_has_the_spans_that_were_lost_at_the_end(otel_hub, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and listens to nobody
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        hub = otel_hub(OTEL_EXPORTER_OTLP_ENDPOINT=url, OTEL_EXPORTER_OTLP_TIMEOUT="0.2")
+        with hub.trace.span("work"):
+            pass
+        hub.close()
+    (log,) = (tmp_path / "home/logs").glob("agentnb-*.jsonl")
+    assert f"1 spans were not exported to {url}/v1/traces" in log.read_text()
 
 
 def test_a_disabled_sdk_exports_nothing(otel_hub):

@@ -10,6 +10,7 @@ from inspect import signature
 
 import pytest
 import redis
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import agentnb
 from agentnb.core.redact import Secret
@@ -29,6 +30,7 @@ PUBLIC = {
     "Traces": """
         aget alast alist carry close current_id dropped export_to exports get last list run span
     """,
+    "SpanExport": "aflush astop dropped error exported flush reason stop target waiting",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add",
@@ -161,6 +163,7 @@ def objects(tmp_path_factory):
     with agentnb.connect(home=folder / ".agentnb", start=folder) as hub:
         found = [
             *(hub, hub.runtime, hub.tracer, hub.trace, hub.logs, hub.databases, hub.db),
+            hub.trace.export_to(InMemorySpanExporter()),
             *(hub.db.query("select 1"), hub.cache, hub.events, hub.events.publish("a", 1)),
             *(hub.events.subscribe("a", print), hub.queues, hub.queue("q"), hub.queue("q").add({})),
             *(hub.files, hub.git, hub.api("http://127.0.0.1:1"), hub.github, hub.websockets),

@@ -86,6 +86,7 @@ def _tracer(hub: Hub) -> Tracer:
     if settings.otel:
         from agentnb.core.trace.otel.environment import export_by_environment
 
+        _ = hub.logs  # closed after the export, whose last line may be a warning
         export_by_environment(made, settings)
     return made
 

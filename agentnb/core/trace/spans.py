@@ -490,7 +490,7 @@ class Tracer:
         else:
             self._writer.submit_always(span)
         for export in self._exports:
-            export.submit(span)
+            export._submit(span)  # noqa: SLF001 - one mechanism
 
     def _finish(self, span: Span) -> None:
         # First: what is not written is counted, too.
@@ -501,7 +501,7 @@ class Tracer:
         if writer is not None:
             writer.submit(span)
         for export in self._exports:
-            export.submit(span)
+            export._submit(span)  # noqa: SLF001 - one mechanism
 
     def recent(self, n: int = 20) -> list[Span]:
         """Return the last `n` spans that ended in this process, oldest first."""

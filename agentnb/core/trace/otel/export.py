@@ -7,11 +7,12 @@ import os
 import threading
 import weakref
 from collections import deque
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
 from agentnb.core.background import BackgroundThread
-from agentnb.core.closing import leave
+from agentnb.core.closing import aclosed, aleave, leave
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.redact import redact
@@ -61,14 +62,14 @@ class SpanExport:
         make: Callable[[], Sink],
         target: str,
         *,
-        redactor: Callable[[str], str] = redact,
+        redactor: Callable[[str], str] | None = None,
         resource: Mapping[str, str] | None = None,
         most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.target = target
         self._tracer = weakref.ref(tracer)
         self._make = make
-        self._redactor = redactor
+        self._redactor = redactor or redact
         self._given = resource or {}
         self._most_waiting = most_waiting
         self._closed = False
@@ -83,6 +84,7 @@ class SpanExport:
         self.exported = 0
         self.error: str | None = None
         self._lost = 0
+        self._sending = 0  # spans of the batch under way; 0 once it was given up at the end
         self._warned_of = 0
         self._warned_at: float | None = None
         self._sink: Sink | None = None
@@ -98,7 +100,9 @@ class SpanExport:
 
     @property
     def reason(self) -> str:
-        """Why spans were dropped: the error of the last batch, or that too many waited."""
+        """Why spans were dropped: the error of the last batch, or that they waited too long."""
+        if self.error is None and self._closed:
+            return "the exporter did not answer in time"
         return self.error or "too many were waiting"
 
     @property
@@ -106,7 +110,7 @@ class SpanExport:
         """The number of spans that wait to be exported."""
         return len(self._queue)
 
-    def submit(self, span: Span) -> None:
+    def _submit(self, span: Span) -> None:
         """Queue a finished span without waiting; one that is not sampled is left out."""
         if not span.sampled or self._closed:
             return
@@ -162,8 +166,10 @@ class SpanExport:
         self._thread.stop(0)
         if self._sink is not None:
             self._sink.abort()
-        self._lose(len(self._queue))
-        self._queue.clear()
+        with self._lock:
+            self._lost += len(self._queue) + self._sending
+            self._sending = 0
+            self._queue.clear()
         self._warn(now=True)
 
     def _drain(self) -> None:
@@ -177,18 +183,17 @@ class SpanExport:
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH))]
             found = [readable(span, self._resource, self._redactor) for span in batch]
+            self._sending = len(batch)
             error = self._sink.send(found)
-            if error is None:
-                self.exported += len(batch)
-                self.error = None
-            else:
-                self.error = self._redactor(error)[:_LONGEST_REASON]
-                self._lose(len(batch))
+            with self._lock:
+                sent, self._sending = self._sending, 0
+                if error is None:
+                    self.exported += sent
+                    self.error = None
+                else:
+                    self._lost += sent
+                    self.error = self._redactor(error)[:_LONGEST_REASON]
             self._warn()
-
-    def _lose(self, count: int) -> None:
-        with self._lock:
-            self._lost += count
 
     def _warn(self, *, now: bool = False) -> None:
         """Log the number of dropped spans, once a minute."""
@@ -199,6 +204,20 @@ class SpanExport:
                 return
             self._warned_of, self._warned_at = self._lost, monotonic()
         _logger.warning("%d spans were not exported to %s: %s", lost, self.target, self.reason)
+
+    async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - that of its twin
+        """Await `flush`."""
+        return await aclosed(partial(self.flush, timeout))
+
+    async def astop(self, timeout: float = _STOP_SECONDS) -> None:  # noqa: ASYNC109 - as above
+        """Await `stop`."""
+        await aclosed(partial(self.stop, timeout))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        await aleave(error, self.astop)
 
     def __enter__(self) -> Self:
         return self
