@@ -28,7 +28,8 @@ PUBLIC = {
         close counters dropped failed flush path recent redactor retention running span trace
     """,
     "Traces": """
-        aget alast alist carry close current_id dropped export_to exports get last list run span
+        acapture aget alast alist capture carry close current_id dropped export_to exports get last
+        list run span
     """,
     "SpanExport": "aflush astop dropped error exported flush reason stop target waiting",
     "LogFile": "attach close failed flush kept path",

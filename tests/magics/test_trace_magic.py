@@ -184,3 +184,24 @@ def test_a_trace_that_runs_is_followed_up_to_the_timeout(caused, shell):
     finally:
         shell.user_ns["_open"].__exit__(None, None, None)
     assert "still run" in found.notes[-1]
+
+
+def test_an_attempt_that_failed_becomes_a_test_by_one_line(run, shell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError, match="no attempt of job:none was recorded") as caught:
+        run("%trace capture job:none --test test_night.py")
+    assert "--record failed" in caught.value.hint
+    with pytest.raises(UsageError, match="neither was named"):
+        run("%trace capture job:none")
+    tape = run("hub.settings.home") / "tapes" / "20260101T000000-job-k3x9-1.tape.json"
+    tape.parent.mkdir()
+    unit = {"kind": "job", "id": "k3x9", "function": "json:dumps", "data": 1}
+    began = "2026-01-01T00:00:00+00:00"
+    tape.write_text(json.dumps({"agentnb_tape": 1, "began": began, "unit": unit, "steps": []}))
+    said = str(run("%trace capture job:k3x9 --test test_night.py"))
+    assert "test_night.py and 1 tape beside it" in said
+    assert "tape.run(dumps)" in (tmp_path / "test_night.py").read_text()
+    with pytest.raises(UsageError, match=r"test_night\.py exists"):
+        run("%trace capture job:k3x9 --test test_night.py")
+    assert "written" in str(run("%trace capture job:k3x9 --test test_night.py --yes"))
+    assert "capture" in _complete(shell, "%trace cap")

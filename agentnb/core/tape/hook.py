@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Form", "Operation", "Tape", "active", "insert", "muted", "tape_var"]
+__all__ = [
+    "Form",
+    "Operation",
+    "Tape",
+    "active",
+    "carry_tape",
+    "heard",
+    "insert",
+    "muted",
+    "on_tape",
+    "tape_var",
+]
 
 T = TypeVar("T")
 
@@ -156,6 +167,12 @@ def muted() -> _Set:
 def heard() -> _Set:
     """Record a block within one that is `muted`: the code in it is the user's."""
     return _Set(None)
+
+
+def carry_tape() -> Callable[[], _Set]:
+    """Return what makes a block in another thread a part of the running tape."""
+    tape = tape_var.get()
+    return lambda: _Set(tape)
 
 
 def on_tape(tape: Tape) -> _Set:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import refused, text, whole
+from agentnb.core.tape.hook import carry_tape
 from agentnb.core.trace.context import (
     carry_active,
     check_correlation_id,
@@ -21,10 +23,12 @@ from agentnb.core.trace.lookup import about
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
+    from agentnb.core.tape.capture import Captured
     from agentnb.core.trace.otel.export import SpanExport
     from agentnb.core.trace.spans import Span, Tracer
     from agentnb.core.trace.tree import Trace
@@ -220,22 +224,68 @@ class Traces:
             raise refused(
                 "function", "a function", function, "trace", "hub.trace.carry(fetch), not fetch()"
             )
-        context, within = current(), carry_active()
+        context, within, taped = current(), carry_active(), carry_tape()
         if iscoroutinefunction(function):
 
             @wraps(function)
             async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with use(context), within():
+                with use(context), within(), taped():
                     return await function(*args, **kwargs)
 
             return cast("Callable[P, R]", awaited)
 
         @wraps(function)
         def carried(*args: P.args, **kwargs: P.kwargs) -> R:
-            with use(context), within():
+            with use(context), within(), taped():
                 return function(*args, **kwargs)
 
         return carried
+
+    def capture(
+        self,
+        id: str,  # noqa: A002 - as get
+        *,
+        test: str | os.PathLike[str] | None = None,
+        to: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Captured:
+        """Write a test or a notebook that replays recorded attempts without a network.
+
+        The attempts are those that ``agentnb worker --record failed``, AGENTNB_RECORD or
+        `Hub.record` has kept. Of each job and each task it takes the newest, and writes its tape
+        beside the file.
+
+        Parameters
+        ----------
+        id
+            ``"job:ID"``, ``"workflow:NAME"``, or the first six or more digits of a trace's id.
+        test
+            A file for pytest: ``"tests/test_night.py"``.
+        to
+            A notebook: ``"notebooks/night.ipynb"``.
+        overwrite
+            Replace a file that exists.
+
+        Raises
+        ------
+        NotFoundError
+            No such attempt was recorded.
+        UsageError
+            The processor or the agent cannot be imported by a test; a file exists.
+
+        Examples
+        --------
+        ``hub.trace.capture("job:k3x9", test="tests/test_night.py")``
+        """
+        from agentnb.core.tape.capture import capture, home_of
+
+        home, shown = home_of(self._tracer.path), ""
+        if to is not None:
+            with suppress(AgentnbError):  # its spans may be gone
+                shown = self.get(id).plain()
+        return capture(home, id, test=test, to=to, overwrite=overwrite, about=shown)
+
+    acapture = twin(capture)
 
     def export_to(self, exporter: Any) -> SpanExport:
         """Hand the finished spans of this process to OpenTelemetry, from now on.

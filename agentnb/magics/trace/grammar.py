@@ -32,6 +32,18 @@ _VERBS = (
         ),
         twin="hub.trace.list(limit=20, failed=None)",
     ),
+    Verb(
+        "capture",
+        "write a test or a notebook that replays recorded attempts",
+        ("ID",),
+        live=("trace",),
+        options=(
+            Option(("--test",), "the file of the test: tests/test_night.py", "FILE"),
+            Option(("--to",), "the notebook: notebooks/night.ipynb", "NOTEBOOK"),
+            Option(("--yes",), "replace files that exist"),
+        ),
+        twin='hub.trace.capture(ID, test="tests/test_night.py")',
+    ),
 )
 
 _OPTIONS = (
@@ -87,6 +99,7 @@ GRAMMAR = Grammar(
         "%trace list --slow -n 5",
         "%trace job:ID --live",
         "%trace 1b77e0 --export trace.json",
+        "%trace capture job:ID --test tests/test_night.py",
     ),
 )
 

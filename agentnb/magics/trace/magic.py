@@ -99,6 +99,17 @@ class TraceMagic(Magic):
             traces = sorted(traces, key=lambda trace: -trace.ms)[:limit]
         return table_of(traces, failed="failed" in call.options)
 
+    def do_capture(self, call: Call) -> Message:
+        """Write a test or a notebook that replays recorded attempts."""
+        options = call.options
+        made = self.hub.trace.capture(
+            str(call.arguments[0]),
+            test=options.get("test"),
+            to=options.get("to"),
+            overwrite="yes" in options,
+        )
+        return Message(f"written: {made}")
+
     def live(self, kind: str, start: str = "") -> Iterable[str]:  # noqa: ARG002 - few enough
         """Return the ids of the last traces for Tab."""
         return [trace.id[:8] for trace in self.hub.trace.list(_COMPLETED)]
