@@ -15,6 +15,7 @@ from agentnb.core.overview.calls import CallWindow
 from agentnb.core.overview.reader import OverviewReader
 from agentnb.core.queue.registry import About, living
 from agentnb.core.trace.counters import Counters
+from agentnb.core.workflow.running import RunningWorkflow
 from tests.waiting import until
 
 CANARY = "c4naryC4NARYc4nary"
@@ -107,7 +108,7 @@ def test_a_task_that_waits_for_a_person_is_a_need(busy):
     hub, reader = busy
     found = need(reader.read(), "approval")
     assert found.title == "new app waits for a person"
-    assert found.text.startswith("task commit, for ")
+    assert found.text.startswith("task commit")
     assert hub.workflows.get(found.subject).name == "new app"
 
 
@@ -218,6 +219,12 @@ def test_a_store_that_is_away_is_a_need_and_the_rest_is_shown(busy, monkeypatch)
     found = reader.read()
     assert need(found, "store").text.endswith("the database is away")
     assert need(found, "failed").count == 3
+
+
+def test_those_who_wait_long_for_a_person_say_how_long():
+    one = RunningWorkflow("id", "app", 500.0, 3, 1, 0, 0, 2, "commit", 120.5)
+    [found] = needs.of_workflows([one, one._replace(approvals=0)])
+    assert found.text == "task commit and 1 more, for 2 min"
 
 
 def test_a_full_disk_is_a_need(tmp_path, monkeypatch):

@@ -209,7 +209,7 @@ def test_only_what_differs_is_sent(board):
     board.update({"cards": {"redis": card}}, points={}, at=7.0)
     assert wire.last()["order"] == {"cards": ["redis"]}
     assert "items" not in wire.last()
-    assert board.state()["points"] == {"redis": [[0, 0]] * 4}
+    assert board.state()["points"] == {"redis": [[0, 0]] * POINTS}
 
 
 def test_a_sparkline_has_as_many_points_as_two_minutes(board):
@@ -221,16 +221,23 @@ def test_a_sparkline_has_as_many_points_as_two_minutes(board):
 
 
 def test_the_sparklines_begin_with_the_calls_before_the_panel_and_after_a_rest(hub, view):
-    hub.db.query("select 1")
+    for name in ("void", "nowhere"):
+        with pytest.raises(AgentnbError):
+            hub.db.query(f"select * from {name}")
     it = view()
+    assert it.board.rows("cards")["db"]["foot"].startswith("2 failed")
     points = it.board.state()["points"]["db"]
     assert len(points) == POINTS
     assert sum(calls for calls, _ in points[-3:]) >= 1
-    hub.db.query("select 2")
+    with pytest.raises(AgentnbError):
+        hub.db.query("select * from void")
     refresh(it.panel)
-    assert it.board.state()["points"]["db"][-1][0] == 1
+    assert it.board.state()["points"]["db"][-1] == [1, 1]
+    assert it.board.rows("cards")["db"]["tone"] == "bad"
+    assert it.board.rows("cards")["db"]["foot"].startswith("3 failed")
     it._shown -= 60
     refresh(it.panel)
+    assert it.board.rows("cards")["db"]["foot"].startswith("3 failed")
     assert sum(calls for calls, _ in it.board.state()["points"]["db"]) >= 2
 
 

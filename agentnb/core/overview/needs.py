@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from agentnb.core.format import duration, size
+from agentnb.core.format import duration, size, time_left
 from agentnb.core.hints import rendered
 from agentnb.core.overview.model import Need
 
@@ -100,7 +100,8 @@ def of_workflows(workflows: Iterable[RunningWorkflow]) -> list[Need]:
         if not one.approvals:
             continue
         more = f" and {one.approvals - 1} more" if one.approvals > 1 else ""
-        since = f", for {duration(max(one.waited, 0.0))}" if one.waited is not None else ""
+        waited = one.waited or 0.0
+        since = f", for {time_left(waited)}" if waited >= 1 else ""
         text = f"task {one.approval}{more}{since}"
         found.append(Need("approval", one.id, f"{one.name} waits for a person", text))
     return found

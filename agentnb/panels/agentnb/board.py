@@ -134,9 +134,17 @@ class Board:
 
     def _add(self, points: Mapping[str, Sequence[int]]) -> None:
         cards = self._items["cards"]
-        for key in cards:
-            self._points.setdefault(key, deque(maxlen=POINTS)).append(points.get(key, (0, 0)))
-        self._points = {key: self._points[key] for key in cards}
+        lines = {key: self._points.get(key) or _line() for key in cards}
+        for key, line in lines.items():
+            line.append(points.get(key, (0, 0)))
+        self._points = lines
+
+    def lines(self, points: Mapping[str, Sequence[int]]) -> dict[str, list[Sequence[int]]]:
+        """Return the line of each card as it is once these newest values are added."""
+        with self._lock:
+            return {
+                key: [*list(self._points.get(key, ()))[1:], value] for key, value in points.items()
+            }
 
     def seed(self, history: Mapping[str, Sequence[Sequence[int]]]) -> None:
         """Put these values in place of the lines of all cards.
@@ -147,9 +155,7 @@ class Board:
             The last values of each line, the newest at the end.
         """
         with self._lock:
-            self._points = {
-                key: deque(history.get(key, ()), maxlen=POINTS) for key in self._items["cards"]
-            }
+            self._points = {key: _line(history.get(key, ())) for key in self._items["cards"]}
             self._version += 1
             if self.widget.comm is not None:
                 self.widget.send({"v": self._version, "full": self.state()})
@@ -203,3 +209,8 @@ class Board:
         if seen != self._seen:
             self._seen = seen
             self._on_seen(seen)
+
+
+def _line(values: Sequence[Sequence[int]] = ()) -> deque[Sequence[int]]:
+    """Return the values of a line, zeros before them."""
+    return deque([(0, 0)] * (POINTS - len(values)) + list(values), maxlen=POINTS)

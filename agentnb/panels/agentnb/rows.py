@@ -106,7 +106,8 @@ def _tone(card: ServiceCard) -> str:
 
 def _number(card: ServiceCard, found: Overview) -> tuple[str, str]:
     if card.service == "queue":
-        return f"{sum(one.counts.waiting for one in found.queues):,}", "jobs wait"
+        count = sum(one.counts.waiting for one in found.queues)
+        return f"{count:,}", "job waits" if count == 1 else "jobs wait"
     if card.service == "workflow":
         return f"{len(found.workflows):,}", "running"
     if card.service == "cache":
@@ -124,8 +125,9 @@ def _foot(card: ServiceCard) -> str:
     if card.failed:
         parts.append(f"{card.failed:,} failed")
     if card.rate:
-        a_minute = card.rate * 60
-        parts.append(f"{card.rate:.1f} calls/s" if card.rate >= 1 else f"{a_minute:.0f} calls/min")
+        a_minute = f"{card.rate * 60:.0f}"
+        calls = "call" if a_minute == "1" else "calls"
+        parts.append(f"{card.rate:.1f} calls/s" if card.rate >= 1 else f"{a_minute} {calls}/min")
     if card.p95 is not None and len(parts) == 1:  # a card has no room for three
         parts.append(f"p95 {duration(card.p95)}")
     return " · ".join(parts) or "idle"

@@ -66,8 +66,11 @@ def board_html(items: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the board as HTML without style or script."""
     found = [f"<p>{escape(_head(items))}</p>"]
     for title, rows in _lines(items):
-        cells = "\n".join(
-            f"<tr>{''.join(f'<td>{escape(word)}</td>' for word in row)}</tr>" for row in rows
-        )
+        cells = "\n".join(map(_row, rows))
         found.append(f"<p>{title}</p>\n<table><tbody>\n{cells}\n</tbody></table>")
     return "\n".join(found)
+
+
+def _row(words: list[str]) -> str:
+    cells = (f'<td align="left">{escape(word)}</td>' for word in words)
+    return f"<tr>{''.join(cells)}</tr>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,10 @@ from agentnb.panels.agentnb.rows import PANELS, offered, sections_of
 from agentnb.panels.base import HtmlBlock, Panel, button, row, stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from agentnb.core.hub import Hub
-    from agentnb.core.overview.model import Need, Overview
+    from agentnb.core.overview.model import Need, Overview, ServiceCard
 
 __all__ = ["AgentnbPanel"]
 
@@ -75,6 +75,13 @@ class AgentnbPanel:
         self.panel.on_close(self._close)
 
     def _show(self, found: Overview) -> None:
+        # After a rest, what was new meanwhile is no single step.
+        late = found.at - self._shown > _LATE * POINT_SECONDS
+        self._shown = found.at
+        points = None if late else {card.service: card.new for card in found.cards if card.opened}
+        history = self._reader.history(points=POINTS, every=POINT_SECONDS) if late else None
+        lines = history if history is not None else self.board.lines(points or {})
+        found = replace(found, cards=[_with_failed(card, lines) for card in found.cards])
         self._needs = {one.key: one for one in found.needs}
         sections = sections_of(found)
         offer = self._offer
@@ -82,13 +89,9 @@ class AgentnbPanel:
             sections["needs"][offer.key] = offered(sections["needs"][offer.key], offer.text)
         elif offer is not None:
             self._offer = None
-        # After a rest, what was new meanwhile is no single step.
-        late = found.at - self._shown > _LATE * POINT_SECONDS
-        self._shown = found.at
-        points = None if late else {card.service: card.new for card in found.cards if card.opened}
         self.board.update(sections, points=points, at=found.at)
-        if late:
-            self.board.seed(self._reader.history(points=POINTS, every=POINT_SECONDS))
+        if history is not None:
+            self.board.seed(history)
 
     def _seen(self, seen: bool) -> None:  # noqa: FBT001 - as the board calls it
         self.panel.park(not seen)
@@ -196,3 +199,8 @@ class AgentnbPanel:
         self._reader.close()
         if self._other is not None:
             self._other.close()
+
+
+def _with_failed(card: ServiceCard, lines: Mapping[str, Sequence[Sequence[int]]]) -> ServiceCard:
+    """Return the card with as many failed calls as its line has, those before the panel too."""
+    return replace(card, failed=sum(failed for _, failed in lines.get(card.service, ())))

@@ -29,7 +29,8 @@ function changed(state, { v, at, order = {}, items = {}, points = null }) {
     next.items[section] = Object.fromEntries(kept);
   }
   if (points) {
-    const moved = (key) => [...(state.points[key] ?? []), points[key] ?? [0, 0]].slice(-POINTS);
+    const none = Array(POINTS).fill([0, 0]);
+    const moved = (key) => [...(state.points[key] ?? none), points[key] ?? [0, 0]].slice(-POINTS);
     next.points = Object.fromEntries(next.order.cards.map((key) => [key, moved(key)]));
   }
   return next;
