@@ -101,6 +101,22 @@ def test_a_later_hub_finds_the_errors_and_names_what_it_has_not_opened(broken):
         assert lines(later) == lines(hub)
 
 
+def test_a_secret_that_only_the_reader_knows_is_masked(broken):
+    hub, _ = broken
+
+    def leak(job):
+        raise ValueError(f"{job.data} was sent")
+
+    hub.queue("leak").work(leak)
+    hub.queue("leak").add("plain-looking-token", attempts=1)
+    until(lambda: hub.queue("leak").counts()["failed"])
+    with agentnb.connect(home=hub.settings.home, github_token="plain-looking-token") as later:
+        later.open("queue")
+        shown = repr(later.errors(100))
+    assert "of leak: •••••• was sent" in shown
+    assert "plain-looking-token" not in shown
+
+
 def test_nothing_is_made_to_find_no_errors(tmp_path):
     with agentnb.connect(home=tmp_path / "home") as hub:
         assert "no errors" in repr(hub.errors())

@@ -162,6 +162,21 @@ def test_the_errors_are_the_jobs_each_once(busy):
     assert all(one.trace_id for one in lines)
 
 
+def test_the_error_of_a_job_is_there_as_soon_as_it_has_failed(hub):
+    def fail(_job):
+        raise ValueError("no")
+
+    queue = hub.queue("late")
+    queue.work(fail)
+    reader = OverviewReader(hub)
+    reader.read()
+    job = queue.add(1, attempts=1)
+    until(lambda: queue.counts()["failed"])
+    reader.read()
+    assert f"job {job.id} of late" in [one.about for one in reader.read().errors]
+    assert need(reader.read(), "failed").text == "the last: ValueError: no"
+
+
 def test_an_open_breaker_is_a_need_that_a_reset_ends(hub):
     api = hub.api("http://127.0.0.1:1", retries=0)
     for _ in range(5):
@@ -276,5 +291,8 @@ def test_the_window_of_calls_moves_and_starts_anew_with_other_counters():
     assert third.durations.quantile(0.5) > 0.05
     fourth = window.read(counters, now=200)["db"]
     assert (fourth.durations.count, fourth.failed) == (0, 0)
-    assert window.read(Counters(), now=201) == {}
+    other = Counters()
+    other.call("db", "query", "ok", 1.0, 0.0)
+    fifth = window.read(other, now=201)["db"]
+    assert (fifth.durations.count, fifth.new) == (1, (0, 0))
     assert window.read(None, now=202) == {}

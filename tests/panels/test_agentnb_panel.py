@@ -81,6 +81,7 @@ def test_a_question_can_be_taken_back_and_a_late_click_does_nothing(failing, vie
     it = view()
     click(it, do="sure", key="failed:scrape")
     click(it, do="act", key="failed:scrape")
+    click(it, do="sure", key="failed:other")
     click(it, do="act", key="failed:scrape")
     refresh(it.panel)
     assert it.board.rows("needs")["failed:scrape"]["offer"] == ""

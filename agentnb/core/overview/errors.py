@@ -116,10 +116,12 @@ def stored_errors(hub: Hub, names: Iterable[str], n: int) -> list[ErrorLine]:
     n
         How many of each queue and service.
     """
-    found: list[ErrorLine] = []
-    for name in names:
-        found += _READERS[name](hub, n)
-    return found
+    redactor = hub.settings.redactor  # others wrote them, who know other secrets
+    return [
+        line._replace(error=redactor(line.error), message=redactor(line.message))
+        for name in names
+        for line in _READERS[name](hub, n)
+    ]
 
 
 def _of_jobs(hub: Hub, n: int) -> list[ErrorLine]:
@@ -154,7 +156,7 @@ _READERS: dict[str, Callable[[Hub, int], list[ErrorLine]]] = {
 def _line(when: float, service: str, error: str, about: str, trace_id: str | None) -> ErrorLine:
     found = _WORDS.match(error)
     kind, message = (found[1], found[2] or "") if found else ("", error)
-    text = redact(f"{about}: {message}" if message else about)
+    text = f"{about}: {message}" if message else about
     return ErrorLine(when, service, kind, text, trace_id, about)
 
 
