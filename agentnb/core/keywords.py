@@ -86,7 +86,16 @@ def unknown_keyword(
 
 
 def _checked(function: _F, name: str, service: str) -> _F:
-    """Return a function whose calls with unknown keywords are a `UsageError`."""
+    """Return a function whose calls with unknown keywords are a `UsageError`.
+
+    One that takes any keyword is returned as it is: a wrapper takes a sixth of the time of a span.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    takes_any = code is not None and code.co_flags & inspect.CO_VARKEYWORDS
+    return function if takes_any else _translating(function, name, service)
+
+
+def _translating(function: _F, name: str, service: str) -> _F:
     of_itself = f"{inspect.unwrap(function).__qualname__}() got an unexpected keyword argument '"
 
     def translated(error: TypeError) -> Exception:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import statistics
+from time import thread_time
 
 from rounds import Row, by_turns, scratch, spelt
 
@@ -95,9 +96,9 @@ def measure(*, quick):
         files = Tracer(folder / "logs", redactor=Redactor(["correct horse battery"]))
         boundary = Boundary("benchmark", breaker=Breaker("benchmark"))
 
-        def span_of(tracer):
+        def span_of(tracer, kind="call"):
             def call():
-                with tracer.span("query", service="db", connection="default"):
+                with tracer.span("query", service="db", kind=kind, connection="default"):
                     pass
 
             return call
@@ -126,6 +127,15 @@ def measure(*, quick):
             },
             rounds=5 if quick else 25,
         )
+        waited = by_turns(
+            {
+                "memory": batches(span_of(memory)),
+                "files": batches(span_of(files)),
+                "work": batches(span_of(files, "work")),
+            },
+            rounds=5 if quick else 25,
+            clock=thread_time,  # of the caller alone
+        )
         files.close()
     each = {name: [one / CALLS for one in seconds] for name, seconds in found.items()}
 
@@ -136,6 +146,12 @@ def measure(*, quick):
 
     line = "a line of `logging`"
     added = statistics.median(a - b for a, b in zip(each["export"], each["memory"], strict=True))
+
+    def caller(what, name, limit=None):
+        seconds = [one / CALLS for one in waited[name]]
+        value = statistics.median(seconds) * 1e6
+        return Row(what, spelt(seconds, "µs"), "", value, limit, "µs")
+
     export = Row(
         "what an export to OpenTelemetry adds to a span's caller",
         spelt([added], "µs"),
@@ -145,6 +161,9 @@ def measure(*, quick):
         unit="µs",
     )
     return [
+        caller("a span in memory, for its caller", "memory", 3.0),
+        caller("a span with its file, for its caller", "files", 5.0),
+        caller("an attempt at work, whose beginning is written at once", "work"),
         row("a span, kept in memory", "memory", "logging", line),
         row("a call, counted (a part of its span)", "counted", "memory", "the span"),
         row("a call that a flight recorder keeps (`--record failed`)", "recorded", "logging", line),
