@@ -355,15 +355,17 @@ def _beginning(redactor: Callable[[str], str], span: OpenSpan) -> bytes:
     """Return the line of a span that has begun; nothing if it has ended in the meantime."""
     if span._tracer is None:  # noqa: SLF001 - its own module's class
         return b""
-    begun = copy(span)
-    begun.outcome, begun.ms = "running", 0.0
-    for attributes in (span.attributes, None):
-        try:
-            begun.attributes = attributes and dict(attributes)
-            return encode({"open": True, **begun.to_dict(redactor)})
-        except Exception:  # noqa: BLE001, S112 - an odd attribute, or one that is set just now
-            continue
-    return b""
+    try:
+        return _begun_line(span, redactor)
+    except Exception:  # noqa: BLE001 - an odd attribute, or one that is set just now
+        begun = copy(span)
+        begun.attributes, begun.links = None, ()
+        begun.name = _text(begun.name)
+        return _begun_line(begun, redactor)
+
+
+def _begun_line(span: OpenSpan, redactor: Callable[[str], str]) -> bytes:
+    return encode({"open": True, **span.to_dict(redactor), "outcome": "running", "ms": 0.0})
 
 
 def _gap(number: int, since: float, until: float) -> bytes:
