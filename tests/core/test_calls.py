@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import agentnb
+from agentnb.core.errors import NotFoundError
 from agentnb.core.git import GitManager
 from agentnb.core.resilience import RetryPolicy
 from agentnb.core.runtime import Runtime
@@ -57,6 +58,11 @@ def caused(hub):
 def in_transaction(hub):
     with hub.db.transaction() as tx:
         tx.query("select 1")
+
+
+def cancelling(hub):
+    with pytest.raises(NotFoundError):
+        hub.queue("calm").cancel("none")
 
 
 DB = {"connection": "default", "system": "sqlite"}
@@ -144,6 +150,17 @@ CALLS = {
             ("db.query", "call", DB | {"statement": "select 1", "rows": 1}),
             ("db.commit", "call", DB),
         ],
+    ),
+    "a queue that is paused": (
+        lambda hub: (hub.queue("calm").pause(), hub.queue("calm").resume()),
+        [
+            ("queue.pause", "call", {"queue": "calm"}),
+            ("queue.resume", "call", {"queue": "calm"}),
+        ],
+    ),
+    "a job that is cancelled": (
+        cancelling,
+        [("queue.cancel", "call", {"queue": "calm", "job": "none"})],
     ),
     "a file that is written": (
         lambda hub: hub.files.write_file("notes/a.txt", "ünd"),
@@ -251,7 +268,7 @@ def test_tasks_say_their_workflow_and_are_linked_to_those_that_they_needed(hub, 
             lambda: len(Trace(top.trace_id, hub.tracer.trace(top.trace_id)).find(name="task")) > 2
         )
     trace = Trace(top.trace_id, hub.tracer.trace(top.trace_id))
-    assert made.trace_id == top.trace_id
+    assert made.trace_id == made.task("plan").trace_id == made.tasks[1].trace_id == top.trace_id
     assert f"trace {top.trace_id[:8]}" in repr(made)
     [create], [step] = trace.find(name="create"), trace.find(name="step")
     assert create.attributes == {"workflow_name": "spans", "workflow": made.id}

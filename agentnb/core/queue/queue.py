@@ -25,6 +25,7 @@ from agentnb.core.queue.taped import AddedJobs
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace import check_correlation_id
+from agentnb.core.trace.spans import Span
 from agentnb.core.twins import twin
 from agentnb.core.work.executors.words import THREADS
 
@@ -381,8 +382,9 @@ class Queue(QueueBatches, QueueLimits):
         NotFoundError, RejectedError
             It is gone; it waits or runs already.
         """
-        state = self._store.requeue(self._parts.checked_id(job_id))
-        self._refuse(job_id, state, {"waiting", "active"}, "waits already")
+        with self._span("retry", job=job_id):
+            state = self._store.requeue(self._parts.checked_id(job_id))
+            self._refuse(job_id, state, {"waiting", "active"}, "waits already")
 
     def remove(self, job_id: str, *, force: bool = False) -> None:
         """Remove a job with all that is kept of it; a running one only if forced to.
@@ -393,8 +395,9 @@ class Queue(QueueBatches, QueueLimits):
             It is gone; it is running.
         """
         refused = set() if force else {"active"}
-        state = self._store.remove(self._parts.checked_id(job_id), force=force)
-        self._refuse(job_id, state, refused, "cannot be removed")
+        with self._span("remove", job=job_id):
+            state = self._store.remove(self._parts.checked_id(job_id), force=force)
+            self._refuse(job_id, state, refused, "cannot be removed")
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job; one that runs is stopped where that is possible.
@@ -404,6 +407,13 @@ class Queue(QueueBatches, QueueLimits):
         NotFoundError, RejectedError
             It is gone; it has ended already.
         """
+        with self._span("cancel", job=job_id):
+            self._cancel(job_id)
+
+    def _span(self, name: str, **about: object) -> Span:
+        return Span(self._parts.tracer, name, "queue", 1, {"queue": self.name, **about})
+
+    def _cancel(self, job_id: str) -> None:
         seen = self._store.show(self._parts.checked_id(job_id))
         if seen is None:
             raise self._parts.gone(job_id)
@@ -517,12 +527,14 @@ class Queue(QueueBatches, QueueLimits):
 
     def pause(self) -> None:
         """Pause the queue for all workers until `resume`; jobs that run go on."""
-        self._store.pause()
+        with self._span("pause"):
+            self._store.pause()
         self._parts.log.info("queue is paused", extra=self._parts.events.stamp())
 
     def resume(self) -> None:
         """Resume the queue."""
-        self._store.resume()
+        with self._span("resume"):
+            self._store.resume()
         self._parts.log.info("queue is resumed", extra=self._parts.events.stamp())
 
     @property

@@ -84,6 +84,9 @@ class TaskInfo(Generic[D_co]):
         When a delayed one may run; None for others.
     approval, approved_by
         Whether a person has to approve it, and the one who did.
+    trace_id
+        The id of the trace in which its workflow was made; None without one, and where an agent
+        is given it, which runs in that trace.
     """
 
     id: str
@@ -110,6 +113,7 @@ class TaskInfo(Generic[D_co]):
     due: dt.datetime | None = None
     traceback: str | None = None
     unkept: Unkept | None = None
+    trace_id: str | None = None
 
     @property
     def standing(self) -> str:

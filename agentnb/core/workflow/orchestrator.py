@@ -20,6 +20,7 @@ from agentnb.core.errors import (
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import refused, seconds, whole
+from agentnb.core.trace.spans import Span
 from agentnb.core.twins import twin
 from agentnb.core.work.executors.words import THREADS
 from agentnb.core.work.wakeup import Wakeup
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
-    from agentnb.core.trace import Span
     from agentnb.core.work.executors.far import FarSide
     from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.executors.record import Record
@@ -716,6 +716,10 @@ class Orchestrator(AgentLimits):
         with self._waiting(workflow if isinstance(workflow, str) else workflow.id):
             return await waiter.await_(workflow, timeout, self.get)
 
+    def _span(self, name: str, workflow: Workflow, **about: object) -> Span:
+        known = {"workflow": workflow.id, "workflow_name": workflow.name, **about}
+        return Span(self._tracer, name, "workflow", 1, known)
+
     def _waiting(self, number: str) -> Span:
         return self._tracer.span("wait", service="workflow", kind="wait", workflow=number)
 
@@ -770,7 +774,8 @@ class Orchestrator(AgentLimits):
             There is no such workflow; it has ended.
         """
         found = self.get(workflow)
-        self._control.cancel(found.id, self._redactor(text("reason", reason)))
+        with self._span("cancel", found):
+            self._control.cancel(found.id, self._redactor(text("reason", reason)))
         self._happened({})
         if self.worker is not None:
             self.worker.look()
@@ -794,7 +799,9 @@ class Orchestrator(AgentLimits):
             There is no such workflow or task; it has not failed.
         """
         found = self.get(workflow)
-        self._happened(self._control.retry(found.id, task))
+        with self._span("retry", found):
+            ready = self._control.retry(found.id, task)
+        self._happened(ready)
         return found.refresh()
 
     def forget(self, workflow: str | Workflow, task: str, step: str) -> Workflow:
@@ -811,7 +818,8 @@ class Orchestrator(AgentLimits):
             There is no such workflow, task or step; the task is running.
         """
         found = self.get(workflow)
-        self._control.forget(found.id, task, step)
+        with self._span("forget", found, task=task, step=step):
+            self._control.forget(found.id, task, step)
         return found.refresh()
 
     def approve(self, workflow: str | Workflow, task: str, by: str | None = None) -> Workflow:
@@ -828,7 +836,9 @@ class Orchestrator(AgentLimits):
             There is no such workflow or task; the task waits for no approval.
         """
         found = self.get(workflow)
-        self._happened(self._control.approve(found.id, task, text("by", by or _user())))
+        with self._span("approve", found, task=task):
+            ready = self._control.approve(found.id, task, text("by", by or _user()))
+        self._happened(ready)
         return found.refresh()
 
     def reject(
@@ -843,7 +853,8 @@ class Orchestrator(AgentLimits):
         """
         found = self.get(workflow)
         why = self._redactor(text("reason", reason))
-        self._control.reject(found.id, task, why, text("by", by or _user()))
+        with self._span("reject", found, task=task):
+            self._control.reject(found.id, task, why, text("by", by or _user()))
         self._happened({})
         return found.refresh()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -15,6 +16,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.hints import rendered
 from agentnb.core.ranges import whole
+from agentnb.core.trace import parse_traceparent
 from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.agent_limits import limits_of
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
@@ -35,6 +37,7 @@ COLUMNS = (
     "id, name, key, state, data, max_parallel, created, finished, error, traceparent, "
     "correlation_id"
 )
+_TRACE = "(select traceparent from {workflow} w where w.id = workflow_id)"
 _ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
 _NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
 _WORKERS = """
@@ -184,19 +187,19 @@ class Reader:
 
     def tasks(self, number: str) -> list[TaskInfo]:
         """Return the tasks of a workflow, in the order in which they were given."""
-        sql = f"select {TASK} from {{task}} where workflow_id = :id order by place"
+        sql = f"select {TASK}, {_TRACE} from {{task}} where workflow_id = :id order by place"
         with self._transactions.read() as tx:
-            return [task_info(row) for row in tx.rows(sql, id=number)]
+            return [_traced(row) for row in tx.rows(sql, id=number)]
 
     def task(self, number: str, word: str) -> TaskInfo | None:
         """Return a task of a workflow by its name or id, None if there is none."""
         sql = (
-            f"select {TASK} from {{task}} where workflow_id = :workflow "
+            f"select {TASK}, {_TRACE} from {{task}} where workflow_id = :workflow "
             "and (name = :word or id = :word) order by place limit 1"
         )
         with self._transactions.read() as tx:
             row = tx.row(sql, workflow=number, word=plain(word))
-        return None if row is None else task_info(row)
+        return None if row is None else _traced(row)
 
     def steps(self, task: str, *, before: int | None = None) -> dict[str, Any]:
         """Return the kept results of a task's steps as plain JSON, by the task's id.
@@ -366,3 +369,11 @@ class Reader:
                 f"(%workflow approve {number} {held[0]})"
             )
         return ""
+
+
+def _traced(row: Sequence[Any]) -> TaskInfo:
+    """Return the task of a row that ends with the ``traceparent`` of its workflow."""
+    *known, traceparent = row
+    context = parse_traceparent(traceparent)
+    found = task_info(known)
+    return found if context is None else replace(found, trace_id=context.trace_id)

@@ -174,7 +174,7 @@ class TaskView(DetailView):
             ("priority", task.priority or ""),
             ("approved by", task.approved_by),
             ("worker", task.worker),
-            ("trace", (self.workflow.trace_id or "")[:8]),
+            ("trace", (task.trace_id or "")[:8]),
             ("started", clock(task.started)),
             ("ended", clock(task.finished)),
             ("took", formatted(took(task), "duration")),
