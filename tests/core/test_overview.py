@@ -189,8 +189,21 @@ def test_an_open_breaker_is_a_need_that_a_reset_ends(hub):
     assert {card.service: card.breakers for card in reader.read().cards}["api"] == 1
     reader.reset_breaker(found.subject)
     assert not [one for one in reader.read().needs if one.kind == "breaker"]
-    with pytest.raises(NotFoundError, match="there is no circuit breaker api nobody"):
-        reader.reset_breaker("api nobody")
+    with pytest.raises(NotFoundError, match="there is no circuit breaker nobody"):
+        reader.reset_breaker("nobody")
+
+
+def test_a_database_that_cannot_be_reached_is_a_need_by_its_name(hub):
+    hub.db.query("select 1")
+    far = hub.databases.connect("far", "postgresql://nobody@127.0.0.1:1/none")
+    for _ in range(5):
+        with pytest.raises(AgentnbError):
+            far.query("select 1", timeout=5)
+    reader = OverviewReader(hub)
+    found = need(reader.read(), "breaker")
+    assert found.title == "database far is left alone"
+    reader.reset_breaker(found.subject)
+    assert not [one for one in reader.read().needs if one.kind == "breaker"]
 
 
 def test_failed_jobs_run_again_by_their_ids_and_others_are_left(hub):

@@ -76,6 +76,11 @@ class ConnectionPool:
         self._inherited: list[Any] = []
 
     @property
+    def breaker(self) -> Breaker | None:
+        """Return the circuit breaker of connecting."""
+        return self._boundary.breaker
+
+    @property
     def connected(self) -> bool:
         """Return whether a connection has been made and tested."""
         return self._engine is not None

@@ -78,7 +78,7 @@ class MetricsCollector:
         about = "Open circuit breakers: their hosts are left alone for a while."
         family = GaugeMetricFamily("agentnb_breaker_open", about, labels=["service"])
         for service, breakers in breakers_of(self._hub).items():
-            family.add_metric([service], sum(one.state == "open" for one in breakers))
+            family.add_metric([service], sum(one.state == "open" for one in breakers.values()))
         return family
 
 

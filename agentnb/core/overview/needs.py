@@ -32,19 +32,17 @@ _LEAST_FREE = 500_000_000
 _LEAST_SHARE = 0.03
 
 
-def of_breakers(breakers: Mapping[str, Iterable[Breaker]]) -> list[Need]:
+def of_breakers(breakers: Mapping[str, Mapping[str, Breaker]]) -> list[Need]:
     """Return the circuit breakers that are open."""
     found = []
-    for service, each in breakers.items():
-        for breaker in each:
+    for each in breakers.values():
+        for name, breaker in each.items():
             state = breaker.snapshot()
             if state["state"] != "open":
                 continue
             left = duration(float(str(state["retry_in"])))
             text = f"{state['failures']} failures in a row: {state['last_error']}; tried again in"
-            title = f"{breaker.service} is left alone"
-            subject = f"{service} {breaker.service}"
-            found.append(Need("breaker", subject, title, f"{text} {left}", bad=True))
+            found.append(Need("breaker", name, f"{name} is left alone", f"{text} {left}", bad=True))
     return found
 
 

@@ -125,7 +125,8 @@ class OverviewReader:
         lines = [] if tracer is None else errors_of_spans(tracer.recent(_SPANS), settings.redactor)
         stored = [line for each in self._stored.values() for line in each]
         open_ones = {
-            service: sum(one.state == "open" for one in each) for service, each in breakers.items()
+            service: sum(one.state == "open" for one in each.values())
+            for service, each in breakers.items()
         }
         return Overview(
             time.time(),
@@ -268,11 +269,10 @@ class OverviewReader:
         NotFoundError
             There is none of this subject.
         """
-        for service, each in breakers_of(self._hub).items():
-            for breaker in each:
-                if f"{service} {breaker.service}" == subject:
-                    breaker.reset()
-                    return
+        for each in breakers_of(self._hub).values():
+            if subject in each:
+                each[subject].reset()
+                return
         raise NotFoundError(
             f"there is no circuit breaker {subject}",
             service="hub",

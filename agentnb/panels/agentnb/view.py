@@ -115,7 +115,7 @@ class AgentnbPanel:
             return "it was seen to meanwhile"
         if need.kind == "breaker":
             self._reader.reset_breaker(need.subject)
-            return f"{need.subject.partition(' ')[2]} is called again"
+            return f"{need.subject} is called again"
         if need.kind == "failed":
             return self._ask(need)
         name = _OPENED.get(need.kind)
