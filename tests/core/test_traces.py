@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +81,34 @@ def test_the_last_trace_of_a_notebook_is_of_a_cell_whatever_threads_do(hub, monk
         hub.db.query("select 1")
     hub.db.query("select 2")
     assert hub.trace.last().roots[0].name == "cell"
+
+
+def test_after_a_stop_the_last_trace_is_still_of_this_process(hub):
+    with hub.trace.run("mine"):
+        pass
+    hub.stop()
+    code = (
+        "import agentnb\n"
+        f"with agentnb.connect(home={str(hub.settings.home)!r}) as hub, hub.trace.run('theirs'):\n"
+        "    pass"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert [trace.roots[0].name for trace in hub.trace.list()] == ["theirs", "mine"]
+    assert hub.trace.last().roots[0].name == "mine"
+
+
+def test_a_notebook_that_was_restarted_finds_the_last_cell_of_its_home(hub, monkeypatch):
+    code = (
+        "import agentnb\n"
+        f"with agentnb.connect(home={str(hub.settings.home)!r}, database_url='sqlite://') as hub:\n"
+        "    with hub.trace.run('theirs'):\n"
+        "        pass\n"
+        "    hub.db.query('select 1')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert hub.trace.last().roots[0].name == "query"
+    monkeypatch.setattr("agentnb.core.trace.process._roles.role", "notebook")
+    assert hub.trace.last().roots[0].name == "theirs"
 
 
 def test_a_whole_id_that_is_unknown_is_not_found_beside_known_ones(hub):

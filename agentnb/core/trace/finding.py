@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError
@@ -16,10 +16,10 @@ from agentnb.core.trace.spans import Span
 from agentnb.core.trace.tree import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from agentnb.core.trace.process import Process
-    from agentnb.core.trace.reading import Gap, Reading, SpanReader
+    from agentnb.core.trace.reading import Gap, Reading, Root, SpanReader
     from agentnb.core.trace.spans import Tracer
 
 __all__ = ["Finder"]
@@ -87,9 +87,13 @@ class Finder:
         own = self._own_last()
         if own is not None:
             return next(iter(self._traces({own: 0.0})), None)
-        roots = self._roots()
-        for batch in (1, _BATCH):
-            for trace in self._traces(dict(islice(roots, batch))):
+        # Those of this process that have left its memory, then those of others.
+        running = {span.trace_id for span in self._tracer.running()}
+        roots = [root for root in self._roots() if root.trace_id not in running]
+        in_notebook, owner = this_process().role == NOTEBOOK, this_owner()
+        roots.sort(key=lambda root: (root.owner != owner, in_notebook and not root.is_cell))
+        for batch in (roots[:1], roots[:_BATCH]):
+            for trace in self._traces(_began(batch)):
                 if all(root.outcome != RUNNING for root in trace.roots):
                     return trace
         return None
@@ -98,9 +102,9 @@ class Finder:
         """Return the last traces, newest first; of those that failed or did not, if given."""
         self._tracer.flush()
         found: list[Trace] = []
-        roots = self._roots() if failed is not True else self._failed_roots()
+        roots = iter(self._roots() if failed is not True else self._failed_roots())
         batch = limit
-        while len(found) < limit and (began := dict(islice(roots, min(batch, sys.maxsize)))):
+        while len(found) < limit and (began := _began(islice(roots, min(batch, sys.maxsize)))):
             found += [
                 trace
                 for trace in self._traces(began)
@@ -142,22 +146,25 @@ class Finder:
                 return span.trace_id
         return None
 
-    def _roots(self) -> Iterator[tuple[str, float]]:
-        """Yield the ids of all traces and when they began, newest first."""
-        began: dict[str, float] = {}
-        if self._reader is not None:
-            began = {root.trace_id: root.began for root in self._reader.roots()}
-        for span in self._own():
-            if not span.parent or span.kind == "cell":
-                began.setdefault(span.trace_id, span.began)
-        yield from sorted(began.items(), key=itemgetter(1), reverse=True)
+    def _roots(self) -> list[Root]:
+        """Return all traces, newest first."""
+        from agentnb.core.trace.reading import Root
 
-    def _failed_roots(self) -> Iterator[tuple[str, float]]:
-        """Yield the same of the traces that may have failed."""
+        found: dict[str, Root] = {}
+        if self._reader is not None:
+            found = {root.trace_id: root for root in self._reader.roots()}
+        for span in self._own():
+            is_cell = span.kind == "cell"
+            if (is_cell or not span.parent) and span.trace_id not in found:
+                found[span.trace_id] = Root(span.trace_id, span.began, is_cell, this_owner())
+        return sorted(found.values(), key=attrgetter("began"), reverse=True)
+
+    def _failed_roots(self) -> list[Root]:
+        """Return the traces that may have failed, newest first."""
         failed = {span.trace_id for span in self._own() if span.outcome != "ok"}
         if self._reader is not None:
             failed |= self._reader.failed_ids()
-        return (root for root in self._roots() if root[0] in failed)
+        return [root for root in self._roots() if root.trace_id in failed]
 
     def _traces(self, ids: Mapping[str, float]) -> Sequence[Trace]:
         """Return some traces, in the order of their ids.
@@ -223,13 +230,17 @@ class Finder:
         return notes
 
     def _unknown(self, prefix: str) -> NotFoundError:
-        near = did_you_mean(prefix, [root[0][: len(prefix)] for root in self._roots()])
+        near = did_you_mean(prefix, [root.trace_id[: len(prefix)] for root in self._roots()])
         return self._none(f"no trace {prefix}", near or _HINT)
 
     def _none(self, what: str, hint: str) -> NotFoundError:
         if self._reader is not None and self._reader.gone_until() is not None:
             hint += f"; older spans are gone ({self._tracer.retention})"
         return NotFoundError(f"{what} in this home", service="trace", hint=hint)
+
+
+def _began(roots: Iterable[Root]) -> dict[str, float]:
+    return {root.trace_id: root.began for root in roots}
 
 
 def _dropped(gaps: Sequence[Gap], began: float, ended: float) -> dict[Process | None, int]:

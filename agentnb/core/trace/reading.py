@@ -71,11 +71,22 @@ class _RootLine(msgspec.Struct, gc=False):
 
 
 class Root(NamedTuple):
-    """A trace, as the list of all has it."""
+    """A trace, as the list of all has it.
+
+    Attributes
+    ----------
+    trace_id, began
+        Its id, and when its first root began.
+    is_cell
+        Whether a root is a cell of a notebook, or a run.
+    owner
+        The identity of the process of that root; None where the file does not say.
+    """
 
     trace_id: str
     began: float
     is_cell: bool
+    owner: str | None
 
 
 class _Gap(msgspec.Struct, gc=False):
@@ -169,11 +180,8 @@ class SpanReader:
                     line = _root(_line_at(source.data, at))
                     if line is None:
                         continue
-                    is_cell = line.kind == "cell"
-                    known = found.get(line.trace_id)
-                    began = line.started if known is None else min(known.began, line.started)
-                    is_cell = is_cell or (known is not None and known.is_cell)
-                    found[line.trace_id] = Root(line.trace_id, began, is_cell)
+                    root = Root(line.trace_id, line.started, line.kind == "cell", source.owner)
+                    found[line.trace_id] = _earlier(root, found.get(line.trace_id))
         return sorted(found.values(), key=attrgetter("began"), reverse=True)
 
     def traces_with(self, key: str, value: str) -> list[tuple[float, str]]:
@@ -316,6 +324,14 @@ def _root(line: bytes) -> _RootLine | None:
         return None
     is_root = found.parent_id is None or found.kind in {"cell", "work"}
     return found if is_root and _ID.fullmatch(found.trace_id.encode()) else None
+
+
+def _earlier(root: Root, known: Root | None) -> Root:
+    """Return the earlier of two roots of a trace."""
+    if known is None:
+        return root
+    first = min(root, known, key=attrgetter("began"))
+    return first._replace(is_cell=root.is_cell or known.is_cell)
 
 
 def _span_line(line: bytes) -> _Line | None:
