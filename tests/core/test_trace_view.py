@@ -11,7 +11,9 @@ from agentnb.core.trace.spans import Process
 from agentnb.core.trace.view.layout import Layout
 from agentnb.core.trace.view.rows import chosen, rows_of
 from agentnb.core.trace.view.style import FAILED, OTHER, PILLS, SERVICES
+from agentnb.core.trace.view.text import text_of
 from agentnb.core.trace.view.timeline import Timeline
+from agentnb.core.trace.view.words import line
 from agentnb.core.trace.view.work_time import extents, work_time
 from tests.core.trace_samples import BEGAN, NOTEBOOK, WORKER, Sample, many, one_job
 
@@ -76,6 +78,59 @@ def test_the_text_has_the_same_tree_as_the_html():
     assert names[:3] == ["cell", "queue.add", "queue.process"]
     assert "      api.GET attempt 2 http" in text
     assert "✕ UnavailableError 503 503 Service Unavailable" in text
+
+
+def test_the_text_has_bars_that_say_what_a_span_did():
+    made = Sample()
+    cell = made.add("notebook.cell", 0, 2000, kind="cell", number=3)
+    for number in range(8):
+        bad = {"outcome": "ValueError"} if number == 7 else {}
+        made.add("db.query", 100 * number, 50, below=cell, **bad)
+    made.add("queue.process", 900, 400, below=cell, kind="work", outcome="Lost")
+    work = made.add("queue.process", 1000, 0, below=cell, kind="work", outcome="running", attempt=2)
+    made.add("queue.result", 1000, 500, below=work, kind="wait", queue="mail")
+    text = text_of(Layout(made.trace(), now=BEGAN + 2))
+    assert text == (
+        "cell [3] · 2.0 s · 12 spans · 1 process · 1 retried · 1 running · ✕ 2 failed"
+        " · trace 1b77e0d2\n"
+        "your code 1.4 s · db 400 ms · waiting 200 ms\n"
+        "\n"
+        "     0     2.0 s  ████████████████████████  cell [3]\n"
+        "     0  Σ 400 ms  █████████                   db.query ×8 ✕ 1 p50 50 ms max 50 ms\n"
+        "700 ms     50 ms          ✕                     db.query ✕ ValueError\n"
+        "900 ms    400 ms            ▚▚▚▚▚▚            queue.process ✕ Lost\n"
+        " 1.0 s     1.0 s              ▒▒▒▒▒▒▒▒▒▒▒▒    queue.process attempt 2 running\n"
+        " 1.0 s    500 ms              ░░░░░░            queue.result mail"
+    )
+
+
+def test_the_time_of_a_failed_span_is_red_and_no_other():
+    made = Sample()
+    made.add("db.query", 0, 50)
+    made.add("db.execute", 60, 70, outcome="ValueError")
+    html = made.trace()._repr_html_()
+    assert re.search(r'class="t"[^>]*>50 ms<', html)
+    assert re.search(r'class="x"[^>]*>70 ms<', html)
+
+
+def test_the_axis_has_labels_that_differ_and_lie_apart():
+    assert Timeline(0, 2, []).ticks == [(0, "0"), (25, "500 ms"), (50, "1.0 s"), (75, "1.5 s")]
+    # Behind a long gap two labels would be the same.
+    labels = [label for _, label in Timeline(0, 1259, [(0.5, 1257)]).ticks]
+    assert labels == ["0", "20 min 58 s"]
+
+
+def test_a_step_and_a_cell_have_the_colour_of_your_own_code():
+    made = Sample()
+    made.add("notebook.cell", 0, 50, kind="cell")
+    made.add("app.parse", 60, 50, kind="step")
+    made.add("workflow.step", 160, 50, kind="step")
+    assert {look for _, _, look in _bars(made.trace()._repr_html_())} == {SERVICES["your code"]}
+
+
+def test_a_long_text_is_cut_to_a_line():
+    assert line("a " * 200) == f"{'a ' * 79}a…"
+    assert line("ab" * 3, 4) == "aba…"
 
 
 def test_the_plain_form_has_neither_times_nor_ids():

@@ -128,8 +128,8 @@ def details(
         ]
     if span.attempt > 1:
         found.append(("attempt", str(span.attempt)))
-    took = "until now " if span.outcome == "running" else ""
-    found.append(("time", f"{clock(span.began)} for {took}{duration(seconds)}"))
+    still = " until now" if span.outcome == "running" else ""
+    found.append(("time", f"{clock(span.began)} for {duration(seconds)}{still}"))
     if span.process is not None:
         where = f"{process_words(span.process)} on {span.process.host}"
         found.append(("process", line(redactor(where))))
