@@ -83,6 +83,14 @@ def test_what_cannot_be_worked_through_is_refused_and_nothing_is_made(agents, ta
     assert agents.list() == []
 
 
+def test_an_agent_that_nobody_knows_is_said_with_the_database_that_was_read(agents):
+    with pytest.raises(UsageError, match="no agent 'plan' is registered") as caught:
+        agents.create("app", [Task("a", agent="plan")])
+    where = agents._transactions.where
+    assert where
+    assert caught.value.hint.endswith(f"; known are those of this process and of {where}")
+
+
 @pytest.mark.parametrize("name", ["", "a b", "-x", "x,y", "<b>", None, "x" * 300, "a\nb"])
 def test_a_task_has_a_name_that_is_a_word(name):
     with pytest.raises(UsageError, match="cannot be called"):

@@ -123,7 +123,7 @@ class Inspection:
         port: int | None = None,
         exited: bool = False,
         timeout: float = 60.0,
-    ) -> Any:
+    ) -> str | int | None:
         """Wait until a container is ready, in one of four ways.
 
         Parameters
@@ -163,12 +163,13 @@ class Inspection:
         if port is not None:
             whole("port", port, service="docker", most=65_535, hint="port=8000")
         waiting = self._connection.containers.waiting(str(container), timeout)
-        if healthy:
-            return waiting.healthy()
+        if exited:
+            return waiting.exited()
         if line is not None:
             return waiting.line(line)
-        if port is not None:
-            return waiting.port(
-                port, self._connection.containers.find(str(container)).ports.get(port)
-            )
-        return waiting.exited()
+        if port is None:
+            waiting.healthy()
+        else:
+            found = self._connection.containers.find(str(container))
+            waiting.port(port, found.ports.get(port))
+        return None

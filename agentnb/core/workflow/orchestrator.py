@@ -158,7 +158,7 @@ class Orchestrator(AgentLimits):
         self.database = database
         self._scope = scope
         self._lease = lease
-        self.registry = Registry(home, scope)
+        self.registry = Registry(home, scope, str(database.access.backend.target))
         self._runtime = runtime or database.access.runtime
         migrating.check_kind(database, in_memory=self._runtime.ephemeral)
         self._tracer = self._runtime.tracer

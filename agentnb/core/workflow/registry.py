@@ -19,7 +19,7 @@ from agentnb.core.errors import (
 )
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.moments import moment_of
-from agentnb.core.work.identity import is_dead
+from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.agents import Agent, marked
 from agentnb.core.workflow.info import AgentInfo
 
@@ -100,11 +100,14 @@ class Registry:
         The home, or None for none.
     scope
         Separates those who share a database.
+    where
+        The database, as messages name it; empty for none.
     """
 
-    def __init__(self, home: Path | None, scope: str) -> None:
+    def __init__(self, home: Path | None, scope: str, where: str = "") -> None:
         self._home = home
         self._scope = scope
+        self._where = where
         self._lock = threading.Lock()
         self._registered: dict[str, Agent] = {}
         self._kept: dict[str, _Kept] = {}
@@ -205,8 +208,15 @@ class Registry:
         return UsageError(
             f"no agent {name!r} is registered",
             service="workflow",
-            hint=did_you_mean(name, known) or _missing(name).hint,
+            hint=did_you_mean(name, known) or f"{_missing(name).hint}{self._looked}",
         )
+
+    @property
+    def _looked(self) -> str:
+        """Where agents were looked for, for the end of a hint."""
+        if not self._where:
+            return ""
+        return f"; known are those of this process and of {shared_place(self._where, self._scope)}"
 
     def look(self, tx: Transaction) -> list[AgentInfo]:
         """Return all agents that are known, with who works as them."""

@@ -354,6 +354,7 @@ async def use_files() -> None:
 async def use_docker() -> None:
     docker = hub.docker
     assert_type(docker.run("app", "ls", memory="256m", ports=[80], timeout=5), RunResult)
+    assert_type(docker.wait_until("app", exited=True), str | int | None)
     assert_type(docker.run_container("app", env={"A": 1}, ports={80: None}), Container)
     assert_type(await docker.arun("app", "ls", memory="256m", pull="missing"), RunResult)
     with docker.service("redis:7", port=6379, network="prices") as service:
