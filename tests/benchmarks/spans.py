@@ -96,9 +96,9 @@ def measure(*, quick):
         files = Tracer(folder / "logs", redactor=Redactor(["correct horse battery"]))
         boundary = Boundary("benchmark", breaker=Breaker("benchmark"))
 
-        def span_of(tracer, kind="call"):
+        def span_of(tracer, kind="call", service="db"):
             def call():
-                with tracer.span("query", service="db", kind=kind, connection="default"):
+                with tracer.span("query", service=service, kind=kind, connection="default"):
                     pass
 
             return call
@@ -131,7 +131,7 @@ def measure(*, quick):
             {
                 "memory": batches(span_of(memory)),
                 "files": batches(span_of(files)),
-                "work": batches(span_of(files, "work")),
+                "work": batches(span_of(files, "work", "queue")),
             },
             rounds=5 if quick else 25,
             clock=thread_time,  # of the caller alone
@@ -163,7 +163,7 @@ def measure(*, quick):
     return [
         caller("a span in memory, for its caller", "memory", 3.0),
         caller("a span with its file, for its caller", "files", 5.0),
-        caller("an attempt at work, whose beginning is written at once", "work"),
+        caller("an attempt at a job, whose beginning is written at once", "work"),
         row("a span, kept in memory", "memory", "logging", line),
         row("a call, counted (a part of its span)", "counted", "memory", "the span"),
         row("a call that a flight recorder keeps (`--record failed`)", "recorded", "logging", line),

@@ -85,8 +85,9 @@ def test_calls_are_written_when_they_end_only(tracer, kind):
         assert read_spans(tracer.path, span.trace_id) == []
 
 
-def test_a_step_that_ended_in_the_meantime_takes_one_line(tracer):
-    with tracer.span("parse", kind="step"):
+@pytest.mark.parametrize(("kind", "service"), [("step", "app"), ("work", "events")])
+def test_what_ended_in_the_meantime_takes_one_line(tracer, kind, service):
+    with tracer.span("parse", kind=kind, service=service):
         pass
     tracer.flush()
     (path,) = tracer.path.iterdir()

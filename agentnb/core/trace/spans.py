@@ -42,6 +42,8 @@ __all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer", "message_of
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _BRIEF = frozenset({"call", "wait"})
+_CLAIMED = frozenset({"queue", "workflow"})
+"""Services whose work is tried again when its process ended; events come by the thousand."""
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
 _LONGEST_TEXT = 2000
@@ -472,7 +474,7 @@ class Tracer:
         span._begun = self._writer is not None and not self._writer.closed  # noqa: SLF001 - one mechanism
         if self._writer is None or self._writer.closed:
             return
-        if span.kind == "work":
+        if span.kind == "work" and span.service in _CLAIMED:
             # At once: what kills its process has to be seen, however soon it does.
             self._writer.write_now(_Beginning(span))
         else:
