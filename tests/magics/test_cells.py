@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import warnings
 
 import pytest
 
@@ -236,3 +238,22 @@ def test_a_cell_that_waits_for_its_first_tracer_is_opened_later():
         assert current().trace == cell.context.trace
     cell.end(None)
     assert [span.name for span in tracers[0].recent()] == ["query", "cell"]
+
+
+def test_a_child_that_a_cell_forks_begins_no_cell(tmp_path):
+    tracer = Tracer(tmp_path)
+    cell = Cell("source", 1, None, lambda: tracer)
+    cell.begin()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is the point
+        child = os.fork()
+    if not child:
+        with tracer.span("query", service="db"):
+            pass
+        tracer.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    cell.end(None)
+    tracer.close()
+    (query,) = read_spans(tmp_path, cell.context.trace_id)
+    assert (query.name, query.parent_id) == ("query", cell.context.span_id)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
+from agentnb.core.forking import ForkGuard
 from agentnb.core.trace.context import (
     Context,
     ambient,
@@ -25,6 +27,15 @@ __all__ = ["Cell"]
 _LONGEST_LINE = 200
 # One for all, and held for a moment: the threads of a cell may make its first calls at once.
 _lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - a forked child inherits it as it was, perhaps held
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _CellContext(Context):
@@ -75,6 +86,7 @@ class Cell:
         self._outer = outer
         self._tracer = tracer
         self._span: OpenSpan | None = None
+        self._fork = ForkGuard()
         self._has_ended = False
         self._outcome = "ok"
         self._ms = 0.0
@@ -104,8 +116,9 @@ class Cell:
         """Write that the cell has begun, as its first span asks for."""
         with _lock:
             tracer = self._tracer()
-            if self._span is not None or tracer is None:
-                return  # or the span is of a service outside of the hub
+            if self._span is not None or tracer is None or self._fork.forked:
+                # The span is of a service outside of the hub, or of a child, where no cell ends.
+                return
             if self._outer is not None:
                 self._outer.open()
             self.context.opener = None
