@@ -7,6 +7,7 @@ import pytest
 import agentnb
 from agentnb.core.trace import use
 from tests.otlp import attributes_of, receiving
+from tests.waiting import until
 
 JOBS = """
 import asyncio
@@ -54,8 +55,12 @@ def test_the_spans_of_a_worker_reach_the_receiver(
         )
         with hub.trace.run("order") as run:
             active, one = hub.queue(queue).add({}).result(timeout=60)
+        processed, resource = receiver.named(f"process {queue}")
+        # Now that the exporter is loaded: the last span is sent before the worker's end.
+        with hub.trace.run("last") as last:
+            hub.queue(queue).add({}).result(timeout=60)
         worker.end()
-    processed, resource = receiver.named(f"process {queue}")
+    until(lambda: last.trace_id in {one.trace_id.hex() for one, _ in receiver.spans})
     assert (processed.trace_id.hex(), processed.span_id.hex()) == (run.trace_id, active)
     assert (processed.kind, one) == (processed.SPAN_KIND_CONSUMER, 1)
     assert resource["service.name"] == "mailer"
