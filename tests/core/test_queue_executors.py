@@ -112,11 +112,19 @@ def test_a_marked_function_keeps_its_schema_there(spawned, hub):
 # What ends an attempt
 
 
-def test_a_job_whose_process_is_killed_runs_again_and_that_is_counted(queue, tmp_path):
+def test_a_job_whose_process_is_killed_runs_again_and_that_is_counted(queue, hub, tmp_path, until):
     queue.work(jobs.die_once, executor="processes", concurrency=2)
-    job = queue.add([str(tmp_path), 0])
+    with hub.trace.run("nightly") as run:
+        job = queue.add([str(tmp_path), 0])
     assert job.result(60) == 2
     assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["1", "2"]
+
+    def attempts():
+        spans = hub.trace.get(run.trace_id).find(service="queue", name="process")
+        return [(one.attempt, one.outcome, one.process.role) for one in spans]
+
+    # However soon the process ended, its attempt is seen.
+    until(lambda: attempts() == [(1, "Lost", "executor"), (2, "ok", "executor")])
 
 
 def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(
