@@ -8,6 +8,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.errors import UsageError
+from agentnb.core.format import INKS
 from agentnb.core.table import Column, Table
 from tests.groups import stable_id
 
@@ -243,7 +244,7 @@ def test_a_typed_column_is_aligned_and_coloured_in_html():
     )._repr_html_()
     assert '<td style="text-align:right;' in html
     assert ">2.0 kB</td>" in html
-    assert '<span style="color:var(--jp-error-color1,#d32f2f)">failed</span>' in html
+    assert f'<span style="color:{INKS["bad"]}">failed</span>' in html
     assert "&lt;new&gt;" in html
     assert "NULL" not in html
 

@@ -7,6 +7,7 @@ from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import INKS
 from agentnb.core.git.render import marked
 from agentnb.core.table import text_of
 
@@ -21,7 +22,7 @@ MOST_LINES: Final = 600
 """Lines of conflicts that are shown in all; `Conflict.blocks` has every one."""
 
 _WIDEST: Final = 400
-_DIM: Final = "var(--jp-ui-font-color2,#757575)"
+_DIM: Final = INKS["dim"]
 _EDGE: Final = "var(--jp-border-color2,#e0e0e0)"
 _TINT: Final = {
     "ours": "background:color-mix(in srgb,var(--jp-brand-color1,#1976d2) 12%,transparent)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from agentnb.core.format import INKS
 from agentnb.core.git import graph
 from agentnb.core.table import Table, text_of
 
@@ -115,7 +116,7 @@ def _label(ref: str) -> str:
     if name.startswith("tag: "):
         colour = "var(--jp-warn-color1,#f57c00)"
     elif ref != name or ref == "HEAD":
-        colour = "var(--jp-success-color1,#388e3c);font-weight:600"
+        colour = f"{INKS['good']};font-weight:600"
     else:
         colour = "var(--jp-brand-color1,#1976d2)"
     return f'<span style="{_LABEL}{colour}">{escape(text_of(name))}</span>'

@@ -9,6 +9,7 @@ from html import escape
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import INKS
 from agentnb.core.git.lines import between, paired, shortened, visible, windows
 from agentnb.core.table import text_of
 
@@ -34,7 +35,7 @@ _BINARY: Final = "no text: the contents differ"
 _GREEN: Final = "var(--jp-success-color1,#388e3c)"
 _RED: Final = "var(--jp-error-color1,#d32f2f)"
 _BLUE: Final = "var(--jp-brand-color1,#1976d2)"
-_DIM: Final = "var(--jp-ui-font-color2,#757575)"
+_DIM: Final = INKS["dim"]
 _EDGE: Final = "var(--jp-border-color2,#e0e0e0)"
 _CODE: Final = (
     "font-family:var(--jp-code-font-family,monospace);"
@@ -89,8 +90,8 @@ def _file(file: FileDiff, most: int, marker: Marker, whole: str) -> tuple[str, i
     if used > most:
         lines[most:] = [_dim(f"… more lines: {whole} shows them all")]
     counts = (
-        f'<span style="color:{_GREEN}">+{file.added:,}</span> '
-        f'<span style="color:{_RED}">-{file.removed:,}</span>'
+        f'<span style="color:{INKS["good"]}">+{file.added:,}</span> '
+        f'<span style="color:{INKS["bad"]}">-{file.removed:,}</span>'
     )
     cells = file.cells()
     if cells is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.format import INKS
 from agentnb.core.git.operations import advice
 from agentnb.core.table import Table
 
@@ -44,10 +45,10 @@ _STAGES: Final = {
     "UU": (1, 2, 3),
 }
 _COLOURS: Final = {
-    "staged": "var(--jp-success-color1,#388e3c)",
-    "changed": "var(--jp-warn-color1,#f57c00)",
-    "untracked": "var(--jp-ui-font-color2,#757575)",
-    "conflict": "var(--jp-error-color1,#d32f2f)",
+    "staged": INKS["good"],
+    "changed": INKS["warn"],
+    "untracked": INKS["dim"],
+    "conflict": INKS["bad"],
 }
 
 

@@ -6,7 +6,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.format import clock, duration, formatted, short
+from agentnb.core.format import INKS, clock, duration, formatted, short
 from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
@@ -125,7 +125,7 @@ class WorkflowView:
         return "\n".join([*lines, *([f"waits: {self.why}"] if self.why else [])])
 
     def _repr_html_(self) -> str:
-        colour = COLOURS[TONES.get(self.state, "")]
+        colour = INKS[TONES.get(self.state, "")]
         about = f'<span style="{_DIM}">· {escape(" · ".join(self.about))}</span>'
         name = escape(text_of(self.name))
         state = f'<span style="color:{colour}">{escape(signed(self.state))}</span>'

@@ -24,6 +24,8 @@ __all__ = ["html_of"]
 
 _MOST = 280_000  # characters
 _DEEPEST = 16  # levels that are indented
+_TARGET = "min-height:24px;align-items:center"
+"""A row is as high as what a finger hits."""
 _CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _BODY = "margin:2px 0 6px {}px;padding:4px 10px;border-left:3px solid {};overflow:hidden"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere"
@@ -129,7 +131,7 @@ def _row(layout: Layout, row: Row, *, live: bool) -> str:
     took = f'class="{"x" if row.failures and not row.merged else "t"}"'
     body = merged_body(layout, row) if row.merged else _body(layout, span)
     return (
-        f'<details{key} style="position:relative"><summary style="{GRID}">'
+        f'<details{key} style="position:relative"><summary style="{GRID};{_TARGET}">'
         f'<span style="padding-left:{indent}px;{_CUT}">{_name(layout, row)}</span>'
         f'<span style="position:relative;display:block;height:18px">{drawn}</span>'
         f'<span {took} style="text-align:right;white-space:nowrap">{layout.took(row)}</span>'

@@ -33,7 +33,9 @@ function render({ model, el }) {
     room.querySelector("svg")?.setAttribute("role", "group");
     for (const one of all()) {
       one.setAttribute("role", "button");
-      one.setAttribute("aria-label", one.querySelector("title")?.textContent ?? one.dataset.pick);
+      // The label has all that is seen, which people say who speak to the page.
+      [...one.children].forEach((part) => part.after(" "));
+      one.setAttribute("aria-label", one.textContent.trim() || one.dataset.pick);
     }
     opened.forEach((one) => keyed(one)?.setAttribute("open", ""));
     stopAt(named(current) ?? all()[0]);
