@@ -15,7 +15,7 @@ DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "SECURITY.md", "tests/benchmarks/README.md"),
     *(f"notebooks/guide/{path.name}" for path in (ROOT / "notebooks" / "guide").glob("*.md")),
 )
-_LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)\s]+)\)")
+_LINK = re.compile(r"\]\((?!https?://|#)(?P<path>[^)\s#]+)(?:#[^)\s]*)?\)")
 _PATH = re.compile(r"`(?P<path>(?:agentnb|notebooks|tests|\.ci)/[\w./-]*)`")
 _COMMAND = re.compile(
     r"^(?:\.venv/bin/|    )?(?:pytest|python3?) (?P<path>tests/\S+)", re.MULTILINE
