@@ -508,3 +508,27 @@ def test_a_value_that_would_come_back_as_another_type_is_refused(shared, path):
 class Point:
     x: int
     y: int
+
+
+def test_large_arguments_are_compared_by_their_digests(shared, server, path):
+    server.on("/up", {"n": 1})
+
+    def work(hub, letter):
+        hub.db.query("select length(:text) as n", {"text": letter * 100_000})
+        hub.db.execute("create table if not exists many (n int)")
+        hub.db.execute("insert into many values (:n)", [{"n": ord(letter)}] * 1001)
+        hub.cache.set("large", letter * 100_000)
+        return hub.api(server.url).post("/up", form={"a": "1"}, files={"f": b"x" * 100_000})
+
+    with record(path, hub=shared):
+        work(shared, "a")
+    assert path.stat().st_size < 20_000
+    with replay(path) as tape:
+        assert work(tape.hub, "a") == {"n": 1}
+
+    def other():
+        with replay(path) as tape:
+            work(tape.hub, "b")
+
+    with pytest.raises(ReplayDiverged, match=r"params\.text: recorded 'sha256:"):
+        other()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.headers import credentials, hiding
 from agentnb.core.tape.failures import dump_error, load_error
 from agentnb.core.tape.hook import Operation
-from agentnb.core.tape.values import dump, load, masked, masked_bytes
+from agentnb.core.tape.values import digest_of, dump, load, masked, masked_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["asend", "send"]
 
 _BOUNDARY = re.compile(r"boundary=\"?([^\";]+)")
-_BINARY = 1000  # bytes of a binary body that are compared as they are; else their digest
+_LARGEST = 64_000  # bytes of a body that are compared as they are; else their digest
 _OVERHEAD = 200  # bytes of an answer beside its body
 
 
@@ -93,15 +93,8 @@ def _bytes(data: dict[str, Any]) -> bytes:
 def _arguments(out: Outgoing, redactor: Callable[[str], str]) -> dict[str, Any]:
     """Return an attempt as it is compared: its URL and its body, no header."""
     found: dict[str, Any] = {"url": shown(out.url, redactor)}
-    kind, content = out.headers.get("content-type", ""), out.content
-    if not content:
-        return found
-    if boundary := _BOUNDARY.search(kind):  # random in each call
-        content = content.replace(boundary[1].encode(), b"boundary")
-    body = _body(kind, content, redactor)
-    if "base64" in body and len(content) > _BINARY:
-        body = {"sha256": hashlib.sha256(content).hexdigest()}
-    return found | body
+    kind, content = out.headers.get("content-type", ""), _plain(out)
+    return found | _body(kind, content, redactor)
 
 
 @lru_cache(maxsize=64)
@@ -158,7 +151,7 @@ def send(
             return failure
 
     operation, mask = _how(out, redactor)
-    return _answered(tape.call(operation, out, do, mask))
+    return _answered(tape.call(operation, _light(out), do, mask))
 
 
 async def asend(
@@ -173,7 +166,21 @@ async def asend(
             return failure
 
     operation, mask = _how(out, redactor)
-    return _answered(await tape.acall(operation, out, do, mask))
+    return _answered(await tape.acall(operation, _light(out), do, mask))
+
+
+def _light(out: Outgoing) -> Outgoing:
+    """Return an attempt without a large body, of which a tape keeps the digest."""
+    if out.content is None or len(out.content) <= _LARGEST:
+        return out
+    return replace(out, content=digest_of(_plain(out)).encode())
+
+
+def _plain(out: Outgoing) -> bytes:
+    """Return the body of an attempt without its boundary, which is random in each call."""
+    boundary = _BOUNDARY.search(out.headers.get("content-type", ""))
+    content = out.content or b""
+    return content if boundary is None else content.replace(boundary[1].encode(), b"boundary")
 
 
 def _answered(found: Answer | TransportFailure) -> Answer:

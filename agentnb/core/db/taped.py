@@ -9,7 +9,7 @@ from agentnb.core.db.values import Columns
 from agentnb.core.table import Table
 from agentnb.core.tape.forms import NOTHING
 from agentnb.core.tape.hook import Operation
-from agentnb.core.tape.values import dump, dump_row, load
+from agentnb.core.tape.values import digest_of, digested, dump, dump_row, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +33,7 @@ __all__ = [
 _CUT = -1
 _ALWAYS = 200  # bytes of an answer beside its rows
 _CELL = 16
+_MANY = 1000  # dictionaries of values that are compared one by one
 _LARGEST = 1_000_000
 """Bytes beyond which no tape keeps an answer, so that no more of it is looked at."""
 
@@ -152,10 +153,14 @@ def bound(statements: Iterable[Statement], params: Any) -> Any:
     >>> bound([scan("select :n")], {"n": 1, "secret": 2})
     {'n': 1}
     """
+    if isinstance(params, list):  # of `execute`, one for each run
+        if len(params) > _MANY:
+            return {"rows": len(params), "digest": digest_of(repr(params))}
+        return [bound(statements, one) for one in params]
     if not hasattr(params, "keys"):
         return params
-    names = {bind.name.partition(".")[0] for one in statements for bind in one.binds}
-    return {name: params[name] for name in sorted(names) if name in params}
+    names = sorted({bind.name.partition(".")[0] for one in statements for bind in one.binds})
+    return {name: digested(params[name]) for name in names if name in params}
 
 
 _RESULTS = _Results()

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.tape.hook import Operation, active
-from agentnb.core.tape.values import dump, masked_again, raw
+from agentnb.core.tape.values import digested, dump, masked_again, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,8 +94,8 @@ def _taped(
     def described(self: Any, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
         given = (
             names(self),
-            [dump(one, raw) for one in args],  # now: the caller may change it
-            {key: dump(one, raw) for key, one in options.items()},
+            [dump(digested(one), raw) for one in args],  # now: the caller may change it
+            {key: dump(digested(one), raw) for key, one in options.items()},
         )
         made = None if form is None else form(self)
         return Operation(service, operation, made, reason, prepared), given

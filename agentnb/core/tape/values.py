@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = [
     "TapeRedactor",
     "Unkept",
+    "digest_of",
+    "digested",
     "dump",
     "dump_row",
     "load",
@@ -25,11 +28,29 @@ __all__ = [
 
 _TAG = "$"
 _SHORTEST = 6
+_LONGEST = 64_000  # characters or bytes of an argument
 _PLAIN = frozenset({type(None), bool, int})
 
 
 class Unkept(Exception):  # noqa: N818 - what happened; never leaves the package
     """A value of a class that a tape cannot keep."""
+
+
+def digested(value: Any) -> Any:
+    """Return an argument; of a long text or of many bytes their digest, so that no tape is large.
+
+    >>> digested("a"), digested(b"a" * 100_000)[:20]
+    ('a', 'sha256:6d1cf22d7cc09')
+    """
+    if (type(value) is not str and type(value) is not bytes) or len(value) <= _LONGEST:
+        return value
+    return digest_of(value)
+
+
+def digest_of(value: str | bytes) -> str:
+    """Return the digest of a text or of bytes."""
+    data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def raw(text: str) -> str:
