@@ -19,7 +19,7 @@ Its signature, types and docstring are those of the part's method, and Tab shows
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +42,12 @@ class delegate(Generic[_S, _P, _R]):  # noqa: N801 - used like property
         The function of the part's class.
     """
 
-    __slots__ = ("_method", "_part")
+    __slots__ = ("_method", "_part", "around")
 
     def __init__(self, part: str, method: Callable[Concatenate[_S, _P], _R]) -> None:
         self._part, self._method = part, method
+        self.around: Callable[[Any, Callable[..., Any]], Callable[..., Any]] | None = None
+        """Given the instance and the part's bound method, returns what is called."""
 
     @property
     def method(self) -> Callable[Concatenate[_S, _P], _R]:
@@ -63,4 +65,4 @@ class delegate(Generic[_S, _P, _R]):  # noqa: N801 - used like property
             return self._method  # type: ignore[return-value]  # its self is the part
         # By the part's own name, so that what replaces a method of the part is found.
         found: Callable[_P, _R] = getattr(getattr(instance, self._part), self._method.__name__)
-        return found
+        return found if self.around is None else self.around(instance, found)

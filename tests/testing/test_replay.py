@@ -25,6 +25,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.redact import MASK
+from agentnb.core.tape.values import Unkept, load
 from agentnb.testing import isolated_hub, record, replay
 from tests.testing.tape_server import TapeServer
 
@@ -532,3 +533,33 @@ def test_large_arguments_are_compared_by_their_digests(shared, server, path):
 
     with pytest.raises(ReplayDiverged, match=r"params\.text: recorded 'sha256:"):
         other()
+
+
+def test_calls_on_files_are_replayed_and_what_cannot_be_is_refused(shared, path):
+    def work(hub):
+        files = hub.files
+        files.write_file("notes/a.txt", "one\ntwo\n")
+        edited = files.edit("notes/a.txt", "two", "three")
+        return [
+            *(type(edited).__name__, files.read_file("notes/a.txt"), files.head("notes/a.txt", 3)),
+            *(files.exists("none"), files.copy_file("notes/a.txt", "b.txt"), files.delete("b.txt")),
+            *(list(files.list()), asyncio.run(files.aexists("b.txt"))),
+        ]
+
+    with record(path, hub=shared):
+        first = work(shared)
+        shared.files.usage()
+    document = json.loads(path.read_text())
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+        assert not list(tape.hub.settings.workspace.glob("*"))
+        with pytest.raises(NotReplayable, match="sizes of a workspace are not recorded"):
+            tape.hub.files.usage()
+        tape._replayer.diverged = None  # it is what was to be shown
+    assert [step["operation"] for step in document["steps"]].count("exists") == 2
+
+
+def test_an_object_of_no_class_of_agentnb_is_made_by_no_tape():
+    for name in ("os:system", "subprocess:Popen", "agentnb.core.hub:Hub", "agentnb:connect"):
+        with pytest.raises(Unkept, match="an object of"):
+            load({"$": "object", "parts": [name, {}]})

@@ -19,7 +19,10 @@ from agentnb.core.docker.run import ContainerRuns
 from agentnb.core.docker.running import new_name
 from agentnb.core.docker.services import Services
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.redact import redact
 from agentnb.core.table import Table
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace.methods import call
 from agentnb.core.twins import iterate, twin
 
@@ -54,6 +57,14 @@ def _lines(get: Callable[[], Logs | Iterator[LogLine]]) -> Iterator[LogLine]:
     yield from get()
 
 
+_TAPED = (
+    *("build_image", "pull", "images", "run_container", "run", "start_container"),
+    *("stop_container", "exec", "put_files", "get_files", "list", "inspect", "stats", "usage"),
+)
+_REFUSED = {"events": "events of an engine are not recorded"}
+
+
+@on_tapes("docker", "_redactor", dict.fromkeys(_TAPED, lambda _: VALUE), refused=_REFUSED)
 @refuse_unknown("docker")
 class DockerManager:
     """Containers and images on a Docker engine, safe by default.
@@ -107,6 +118,7 @@ class DockerManager:
         workspace: Path | None = None,
         runtime: Runtime | None = None,
     ) -> None:
+        self._redactor = redact if runtime is None else runtime.redactor
         self._connection = Connection(
             host,
             context=context,

@@ -18,6 +18,8 @@ from agentnb.core.files.workspace import AnyPath, Workspace
 from agentnb.core.files.writer import FileWriter
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.runtime import Runtime
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
@@ -32,6 +34,19 @@ _CALLS = 16
 """Awaited calls that run at once."""
 
 
+_TAPED = (
+    *("resolve_path", "exists", "head", "hash_file", "list", "read_file", "aread_file"),
+    *("ensure_directory", "write_file", "append", "edit", "delete", "move", "copy_file"),
+    "copy_directory",
+)
+_REFUSED = {
+    "glob": "names that are found one by one are not recorded",
+    "watch": "watches are not recorded",
+    "usage": "the sizes of a workspace are not recorded",
+}
+
+
+@on_tapes("files", "_redactor", dict.fromkeys(_TAPED, lambda _: VALUE), refused=_REFUSED)
 @refuse_unknown("files")
 class FileSystemManager:
     """Reads and writes files below one folder, and never leaves it.
@@ -89,13 +104,15 @@ class FileSystemManager:
         read_only: bool = False,
         runtime: Runtime | None = None,
     ) -> None:
+        runtime = runtime or Runtime()
+        self._redactor = runtime.redactor
         self._workspace = Workspace(
             root,
             max_size=max_size,
             resolver=resolver,
             home=home,
             read_only=read_only,
-            runtime=runtime or Runtime(),
+            runtime=runtime,
         )
         ledger = _ledger(self._workspace.folder, home)
         self._quota = Quota(quota, lambda: _measure(self._workspace), ledger)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from functools import wraps
+from functools import partial, wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentnb.core.delegate import delegate
 from agentnb.core.tape.hook import Operation, active
 from agentnb.core.tape.values import digested, dump, masked_again, raw
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["on_tapes"]
 
 C = TypeVar("C", bound=type)
-F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def on_tapes(
@@ -47,79 +47,111 @@ def on_tapes(
     refused
         Methods that cannot be replayed, with the reason.
     """
-    mask = attrgetter(redactor)
 
     def decorated(cls: C) -> C:
-        for name, form in forms.items():
-            setattr(cls, name, _taped(vars(cls)[name], service, name, mask, form, names, ""))
-        for name, reason in (refused or {}).items():
-            function = vars(cls)[name]
-            setattr(cls, name, _taped(function, service, name, mask, None, names, reason))
+        chosen: dict[str, tuple[Callable[[Any], Form] | None, str]] = {
+            **{name: (form, "") for name, form in forms.items()},
+            **{name: (None, reason) for name, reason in (refused or {}).items()},
+        }
+        for name, (form, reason) in chosen.items():
+            method = vars(cls)[name]
+            part = isinstance(method, delegate)
+            taped = _Method(method.method if part else method, service, form, reason)
+            taped.redactor, taped.names = attrgetter(redactor), names
+            if part:
+                method.around = taped.around
+            else:
+                setattr(cls, name, taped.wrapped())
         return cls
 
     return decorated
 
 
-def _has(parameter: inspect.Parameter) -> bool:
-    return parameter.default is not inspect.Parameter.empty
+class _Method:
+    """One method: its call on a tape."""
 
+    redactor: Callable[[Any], Callable[[str], str]]
+    names: Callable[[Any], dict[str, Any]]
 
-def _taped(
-    function: F,
-    service: str,
-    name: str,
-    redactor: Callable[[Any], Callable[[str], str]],
-    form: Callable[[Any], Form] | None,
-    names: Callable[[Any], dict[str, Any]],
-    reason: str,
-) -> F:
-    parameters = inspect.signature(function).parameters
-    positions = [one for one in parameters if one != "self"]
-    defaults = {one.name: dump(one.default, raw) for one in parameters.values() if _has(one)}
-    awaited = inspect.iscoroutinefunction(function)
-    operation = name.removeprefix("a") if awaited else name
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        service: str,
+        form: Callable[[Any], Form] | None,
+        reason: str,
+    ) -> None:
+        self._function = function
+        self._service = service
+        self._form = form
+        self._reason = reason
+        self._awaited = inspect.iscoroutinefunction(function)
+        name = function.__name__
+        self._name = name.removeprefix("a") if self._awaited else name
+        parameters = inspect.signature(function).parameters
+        self._positions = [one for one in parameters if one != "self"]
+        self._defaults = {
+            one.name: dump(one.default, raw)
+            for one in parameters.values()
+            if one.default is not inspect.Parameter.empty
+        }
 
-    def prepared(given: Any, mask: Callable[[str], str]) -> dict[str, Any]:
+    def _described(self, instance: Any, args: Any, options: Any) -> tuple[Operation, Any]:
+        """Return the operation of a call and its arguments, dumped: the caller may change them."""
+        given = (
+            self.names(instance),
+            [dump(digested(one), raw) for one in args],
+            {key: dump(digested(one), raw) for key, one in options.items()},
+        )
+        form = None if self._form is None else self._form(instance)
+        return Operation(self._service, self._name, form, self._reason, self._prepared), given
+
+    def _prepared(self, given: Any, mask: Callable[[str], str]) -> dict[str, Any]:
+        """Return the arguments of a call by name."""
         own, args, options = given
-        found = {**own, **dict(zip(positions, args, strict=False)), **options}
-        if len(args) > len(positions):
-            found["more"] = list(args[len(positions) :])
+        found = {**own, **dict(zip(self._positions, args, strict=False)), **options}
+        if len(args) > len(self._positions):
+            found["more"] = list(args[len(self._positions) :])
         return {
             key: masked_again(value, mask)
             for key, value in found.items()
             # One that is given as its default is the same call as without it.
-            if key not in defaults or defaults[key] != value
+            if key not in self._defaults or self._defaults[key] != value
         }
 
-    def described(self: Any, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
-        given = (
-            names(self),
-            [dump(digested(one), raw) for one in args],  # now: the caller may change it
-            {key: dump(digested(one), raw) for key, one in options.items()},
-        )
-        made = None if form is None else form(self)
-        return Operation(service, operation, made, reason, prepared), given
-
-    if awaited:
-
-        @wraps(function)
-        async def acall(self: Any, /, *args: Any, **options: Any) -> Any:
-            tape = active()
-            if tape is None:
-                return await function(self, *args, **options)
-            found, given = described(self, args, options)
-            return await tape.acall(
-                found, given, lambda: function(self, *args, **options), redactor(self)
-            )
-
-        return acall  # type: ignore[return-value]  # of the same signature
-
-    @wraps(function)
-    def call(self: Any, /, *args: Any, **options: Any) -> Any:
+    def around(self, instance: Any, bound: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is called for a part's method; see `delegate.around`."""
         tape = active()
         if tape is None:
-            return function(self, *args, **options)
-        found, given = described(self, args, options)
-        return tape.call(found, given, lambda: function(self, *args, **options), redactor(self))
+            return bound
 
-    return call  # type: ignore[return-value]  # as above
+        def called(*args: Any, **options: Any) -> Any:
+            operation, given = self._described(instance, args, options)
+            mask = self.redactor(instance)
+            return tape.call(operation, given, lambda: bound(*args, **options), mask)
+
+        return called
+
+    def wrapped(self) -> Callable[..., Any]:
+        """Return the function in the place of the method."""
+        function = self._function
+
+        @wraps(function)
+        async def acall(instance: Any, /, *args: Any, **options: Any) -> Any:
+            tape = active()
+            if tape is None:
+                return await function(instance, *args, **options)
+            operation, given = self._described(instance, args, options)
+            mask = self.redactor(instance)
+            do = partial(function, instance, *args, **options)
+            return await tape.acall(operation, given, do, mask)
+
+        @wraps(function)
+        def call(instance: Any, /, *args: Any, **options: Any) -> Any:
+            tape = active()
+            if tape is None:
+                return function(instance, *args, **options)
+            operation, given = self._described(instance, args, options)
+            mask = self.redactor(instance)
+            return tape.call(operation, given, partial(function, instance, *args, **options), mask)
+
+        return acall if self._awaited else call

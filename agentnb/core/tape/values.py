@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import math
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.redact import MASK, is_secret_name
@@ -180,6 +182,9 @@ def _other(value: Any, redactor: Callable[[str], str]) -> Any:
         return _tagged(tag, *(dump(part, redactor) for part in parts(value)))
     if kind is set or kind is frozenset:
         return _tagged(kind.__name__, *sorted((dump(one, redactor) for one in value), key=repr))
+    found_own = _own(value, redactor)
+    if found_own is not None:
+        return found_own
     # As the codec writes it wherever a value crosses a boundary: models, enums, numpy.
     from agentnb.core.codec import NOT_JSON, decode, to_json
 
@@ -188,6 +193,41 @@ def _other(value: Any, redactor: Callable[[str], str]) -> Any:
     except NOT_JSON:
         return _tagged("unkept", f"{kind.__module__}.{kind.__qualname__}")
     return _tagged("json", dump(plain, redactor))
+
+
+def _own(value: Any, redactor: Callable[[str], str]) -> Any:
+    """Return the plain value of a table, or of a dataclass of agentnb's; None of others."""
+    kind = type(value)
+    if kind.__module__.partition(".")[0] != "agentnb":
+        return None
+    if kind.__qualname__ == "Table":
+        names = [redactor(name) for name in value.columns]
+        rows = [dump(list(row), redactor) for row in value.rows]
+        return _tagged("table", names, rows, redactor(value.note or ""))
+    if not dataclasses.is_dataclass(kind):
+        return None
+    fields = {
+        one.name: masked(one.name, getattr(value, one.name), redactor)
+        for one in dataclasses.fields(kind)
+        if one.init
+    }
+    return _tagged("object", f"{kind.__module__}:{kind.__qualname__}", fields)
+
+
+def _object(name: str, fields: dict[str, Any]) -> Any:
+    """Return an object of one of agentnb's dataclasses; a tape makes no others."""
+    module, _, attribute = name.partition(":")
+    if module.partition(".")[0] == "agentnb":
+        kind = getattr(import_module(module), attribute, None)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            return kind(**fields)
+    raise Unkept(f"an object of {name}")
+
+
+def _table(names: list[str], rows: list[list[Any]], note: str) -> Any:
+    from agentnb.core.table import Table
+
+    return Table(names, list(map(tuple, rows)), note=note)
 
 
 def load(data: Any) -> Any:
@@ -229,4 +269,6 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "tuple": lambda *parts: parts,
     "set": lambda *parts: set(parts),
     "frozenset": lambda *parts: frozenset(parts),
+    "object": _object,
+    "table": _table,
 }

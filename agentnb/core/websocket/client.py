@@ -19,6 +19,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.runtime import Runtime
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace import current
 from agentnb.core.websocket.address import address
 from agentnb.core.websocket.dispatcher import MessageDispatcher
@@ -41,6 +42,12 @@ _OVER = {"closed", "refused"}
 _MARGIN = 1.0
 
 
+_REFUSED = dict.fromkeys(
+    ("connect", "aconnect", "send", "asend", "receive", "areceive"), "WebSockets are not recorded"
+)
+
+
+@on_tapes("websocket", "_redactor", {}, refused=_REFUSED)
 @refuse_unknown("websocket")
 class WebSocketClient:
     """A WebSocket that reconnects, after a pause, whenever it was cut off.
