@@ -3,71 +3,47 @@
 from __future__ import annotations
 
 import gc
-import json
 import re
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from agentnb.core.trace.process import read_process
+from agentnb.core.trace.lines import (
+    DROPPED,
+    NOT_WELL,
+    ROOTS,
+    TRACE_ID,
+    Source,
+    SpanLine,
+    gap_in,
+    hits,
+    hits_of,
+    line_at,
+    process_of,
+    root_in,
+    span_in,
+    span_of,
+)
 from agentnb.core.trace.settling import settle
 from agentnb.core.trace.spanfile import gone_until, span_files
-from agentnb.core.trace.spans import KINDS, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from agentnb.core.trace.process import Process
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["MOST", "Gap", "Reading", "Root", "SpanReader", "TraceSpans", "read_spans"]
 
 MOST = 50_000
 """The spans of one trace that are read; of more, the first by start."""
-_TRACE_ID = b'"trace_id":"'
 _DIGITS = 32
 _ID = re.compile(rb"[0-9a-f]{32}")
-_SPAN_DIGITS = 16
-_KINDS = frozenset(KINDS)
-_ANY_TRACE = re.compile(rb'"trace_id":"([0-9a-f]{32})"')
-_ROOTS = (b'"parent_id":null', b'"kind":"cell"', b'"kind":"work"')
-_PROCESS = b'{"process":'
-_DROPPED = b'{"dropped":'
-_NOT_WELL = re.compile(rb'"outcome":"(?!ok")')
-_FEW = 3
-_LATEST = 1e11  # seconds since 1970, and milliseconds: beyond it is no date
 _SLACK = 60.0
 """Seconds by which the clocks of a file and of a span may differ."""
-_UNREADABLE = (ValueError, TypeError, KeyError, RecursionError)
-
-
-class _Line(msgspec.Struct, gc=False):
-    """A line of a file, as `Span.to_dict` makes it."""
-
-    name: str
-    service: str
-    started: float
-    ms: float
-    outcome: str
-    attempt: int
-    trace_id: str
-    span_id: str
-    parent_id: str | None
-    correlation_id: str | None
-    kind: str = "call"
-    error: str | None = None
-    links: list[str] | None = None
-    attributes: dict[str, Any] | None = None
-    open: bool = False
-
-
-class _RootLine(msgspec.Struct, gc=False):
-    trace_id: str
-    started: float
-    parent_id: str | None
-    kind: str = "call"
 
 
 class Root(NamedTuple):
@@ -87,31 +63,6 @@ class Root(NamedTuple):
     began: float
     is_cell: bool
     owner: str | None
-
-
-class _Gap(msgspec.Struct, gc=False):
-    spans: int
-    since: float
-    until: float
-
-
-class _GapLine(msgspec.Struct, gc=False):
-    dropped: _Gap
-
-
-class _Source(NamedTuple):
-    """The bytes of one file, and the process that wrote it."""
-
-    data: bytes
-    process: Process | None
-    owner: str | None
-
-
-_Lines = dict[str, tuple[_Line, _Source]]
-
-_decode = msgspec.json.Decoder(_Line).decode
-_decode_root = msgspec.json.Decoder(_RootLine).decode
-_decode_gap = msgspec.json.Decoder(_GapLine).decode
 
 
 class Gap(NamedTuple):
@@ -148,6 +99,9 @@ class Reading(NamedTuple):
     unreadable: int
 
 
+_Lines = dict[str, tuple[SpanLine, Source]]
+
+
 class SpanReader:
     """Finds traces in the files of a folder.
 
@@ -163,11 +117,11 @@ class SpanReader:
 
     def trace_ids(self, prefix: str) -> list[str]:
         """Return the ids of the traces that begin with some digits, in order."""
-        needle = _TRACE_ID + prefix.encode()
+        needle = TRACE_ID + prefix.encode()
         found: set[bytes] = set()
         for source in self._sources():
-            for at in _hits(source.data, needle):
-                start = at + len(_TRACE_ID)
+            for at in hits(source.data, needle):
+                start = at + len(TRACE_ID)
                 found.add(source.data[start : start + _DIGITS])
         return sorted(digits.decode() for digits in found if _ID.fullmatch(digits))
 
@@ -175,9 +129,9 @@ class SpanReader:
         """Return the traces that have a root, a cell or work, newest first."""
         found: dict[str, Root] = {}
         for source in self._sources():
-            for needle in _ROOTS:
-                for at in _hits(source.data, needle):
-                    line = _root(_line_at(source.data, at))
+            for needle in ROOTS:
+                for at in hits(source.data, needle):
+                    line = root_in(line_at(source.data, at))
                     if line is None:
                         continue
                     root = Root(line.trace_id, line.started, line.kind == "cell", source.owner)
@@ -189,8 +143,8 @@ class SpanReader:
         needle = msgspec.json.encode({key: value.encode("utf-8", "replace").decode()})[1:-1]
         found: list[tuple[float, str]] = []
         for source in self._sources():
-            for at in _hits(source.data, needle):
-                line = _span_line(_line_at(source.data, at))
+            for at in hits(source.data, needle):
+                line = span_in(line_at(source.data, at))
                 if line is not None and (line.attributes or {}).get(key) == value:
                     found.append((line.started, line.trace_id))
         return found
@@ -199,8 +153,8 @@ class SpanReader:
         """Return the ids of the traces in which something failed, or has no end."""
         found: set[str] = set()
         for source in self._sources():
-            for match in _NOT_WELL.finditer(source.data):
-                line = _span_line(_line_at(source.data, match.start()))
+            for match in NOT_WELL.finditer(source.data):
+                line = span_in(line_at(source.data, match.start()))
                 if line is not None and line.outcome != "ok":
                     found.add(line.trace_id)
         return found
@@ -223,8 +177,8 @@ class SpanReader:
         lines: dict[str, _Lines] = {id: {} for id in expected.values()}  # noqa: A001
         gaps: list[Gap] = []
         for source in self._sources(since - _SLACK):
-            for at in _hits_of(source.data, expected):
-                line = _span_line(_line_at(source.data, at))
+            for at in hits_of(source.data, expected):
+                line = span_in(line_at(source.data, at))
                 trace = None if line is None else lines.get(line.trace_id)
                 if line is None or trace is None:
                     continue
@@ -244,7 +198,7 @@ class SpanReader:
         """Return the time before which spans were removed, or None."""
         return gone_until(self.directory)
 
-    def _sources(self, since: float = 0.0) -> Iterator[_Source]:
+    def _sources(self, since: float = 0.0) -> Iterator[Source]:
         """Yield the files that were changed since a time, the oldest first."""
         self._unreadable = 0
         for file in sorted(span_files(self.directory), key=attrgetter("changed")):
@@ -257,7 +211,7 @@ class SpanReader:
             except OSError:
                 self._unreadable += 1
                 continue
-            yield _Source(data, *_process_of(data))
+            yield Source(data, *process_of(data))
 
 
 @contextmanager
@@ -281,51 +235,6 @@ def read_spans(path: Path, trace_id: str) -> list[Span]:
     return [] if found is None else found.spans
 
 
-def _hits(data: bytes, needle: bytes) -> Iterator[int]:
-    """Yield where some bytes are found in others."""
-    at = data.find(needle)
-    while at >= 0:
-        yield at
-        at = data.find(needle, at + len(needle))
-
-
-def _hits_of(data: bytes, ids: Collection[bytes]) -> Iterator[int]:
-    """Yield where one of the trace ids is found."""
-    if len(ids) <= _FEW:
-        for each in ids:
-            yield from _hits(data, _TRACE_ID + each + b'"')
-        return
-    for match in _ANY_TRACE.finditer(data):
-        if match[1] in ids:
-            yield match.start()
-
-
-def _line_at(data: bytes, at: int) -> bytes:
-    """Return the line that a place is in."""
-    end = data.find(b"\n", at)
-    return data[data.rfind(b"\n", 0, at) + 1 : len(data) if end < 0 else end]
-
-
-def _process_of(data: bytes) -> tuple[Process | None, str | None]:
-    if data.startswith(_PROCESS):
-        try:
-            found = read_process(msgspec.json.decode(_line_at(data, 0)))
-        except _UNREADABLE:
-            found = None
-        if found is not None:
-            return found
-    return None, None
-
-
-def _root(line: bytes) -> _RootLine | None:
-    try:
-        found = _decode_root(line)
-    except _UNREADABLE:
-        return None
-    is_root = found.parent_id is None or found.kind in {"cell", "work"}
-    return found if is_root and _ID.fullmatch(found.trace_id.encode()) else None
-
-
 def _earlier(root: Root, known: Root | None) -> Root:
     """Return the earlier of two roots of a trace."""
     if known is None:
@@ -334,26 +243,7 @@ def _earlier(root: Root, known: Root | None) -> Root:
     return first._replace(is_cell=root.is_cell or known.is_cell)
 
 
-def _span_line(line: bytes) -> _Line | None:
-    """Return what a line says; None where a crash cut it short, or it is not a span's."""
-    try:
-        found = _decode(line)
-    except _UNREADABLE:
-        try:  # an undecodable name of a file has lone surrogates, which only `json` takes
-            found = msgspec.convert(json.loads(line), _Line)
-        except _UNREADABLE:
-            return None
-    is_whole = (
-        0 <= found.started < _LATEST
-        and 0 <= found.ms < _LATEST
-        and found.kind in _KINDS
-        and len(found.span_id) == _SPAN_DIGITS
-        and (found.parent_id is None or len(found.parent_id) == _SPAN_DIGITS)
-    )
-    return found if is_whole else None
-
-
-def _settled(found: list[tuple[_Line, _Source]]) -> list[Span]:
+def _settled(found: list[tuple[SpanLine, Source]]) -> list[Span]:
     """Return the spans of a trace, by start; of very many the first."""
     found.sort(key=_start)
     del found[MOST:]
@@ -362,7 +252,7 @@ def _settled(found: list[tuple[_Line, _Source]]) -> list[Span]:
     owners: dict[int, str | None] = {}
     for line, source in found:
         try:
-            spans.append(_span(trace, line, source.process))
+            spans.append(span_of(trace, line, source.process))
         except ValueError:
             continue  # an id that is no number
         if line.open:
@@ -370,38 +260,13 @@ def _settled(found: list[tuple[_Line, _Source]]) -> list[Span]:
     return settle(spans, owners)
 
 
-def _start(found: tuple[_Line, _Source]) -> float:
+def _start(found: tuple[SpanLine, Source]) -> float:
     return found[0].started
 
 
-def _span(trace: int, line: _Line, process: Process | None) -> Span:
-    # Not by the constructor, and every attribute once: a list of traces reads very many.
-    span = Span.__new__(Span)
-    span._tracer = None  # noqa: SLF001 - the reader of what it writes
-    span.name = line.name
-    span.service = line.service
-    span.attempt = line.attempt
-    span.attributes = line.attributes
-    span.outcome = line.outcome
-    span.ms = line.ms
-    span.kind = line.kind  # type: ignore[assignment]  # one of KINDS
-    span.error = line.error
-    span.links = tuple(line.links) if line.links else ()
-    span.process = process
-    span._started = line.started  # noqa: SLF001 - as above
-    span.trace = trace
-    span.span = int(line.span_id, 16)
-    span.parent = int(line.parent_id, 16) if line.parent_id else 0
-    span.correlation_id = line.correlation_id
-    span.sampled = True
-    return span
-
-
-def _gaps(source: _Source) -> Iterator[Gap]:
+def _gaps(source: Source) -> Iterator[Gap]:
     """Yield what a process dropped."""
-    for at in _hits(source.data, _DROPPED):
-        try:
-            gap = _decode_gap(_line_at(source.data, at)).dropped
-        except _UNREADABLE:
-            continue
-        yield Gap(source.process, gap.spans, gap.since, gap.until)
+    for at in hits(source.data, DROPPED):
+        gap = gap_in(line_at(source.data, at))
+        if gap is not None:
+            yield Gap(source.process, gap.spans, gap.since, gap.until)
