@@ -227,6 +227,14 @@ class Extension:
         if cell is not None:
             cell.end(error)
 
+    def _leave(self) -> None:
+        """Be no notebook from now on: what runs later is no part of the last cell."""
+        from agentnb.core.trace.context import context_var
+        from agentnb.core.trace.process import SCRIPT, set_role
+
+        context_var.set(None)
+        set_role(SCRIPT)
+
     def _cell_caused(self) -> bool:
         """Return whether the running cell has called a service."""
         return bool(self._cells) and self._cells[-1].caused
@@ -318,6 +326,7 @@ class Extension:
         self.trace_hint.remove()
         while self._cells:
             self._end_cell(None)
+        self._leave()
         matchers = self.shell.Completer.custom_matchers
         if self._matcher in matchers:
             matchers.remove(self._matcher)

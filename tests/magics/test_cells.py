@@ -10,6 +10,7 @@ import pytest
 
 from agentnb.core.trace import correlation, current, read_spans
 from agentnb.core.trace.cell import Cell
+from agentnb.core.trace.process import this_process
 from agentnb.core.trace.spans import Tracer
 
 
@@ -257,3 +258,10 @@ def test_a_child_that_a_cell_forks_begins_no_cell(tmp_path):
     tracer.close()
     (query,) = read_spans(tmp_path, cell.context.trace_id)
     assert (query.name, query.parent_id) == ("query", cell.context.span_id)
+
+
+def test_after_unloading_nothing_is_a_part_of_the_last_cell(run, shell):
+    run("hub.db.query('select 1')")
+    shell.run_line_magic("unload_ext", "agentnb")
+    assert current() is None
+    assert this_process().role == "script"

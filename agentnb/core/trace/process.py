@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NOTEBOOK",
+    "SCRIPT",
     "Process",
     "process_line",
     "read_process",
@@ -20,7 +21,7 @@ __all__ = [
     "this_process",
 ]
 
-NOTEBOOK = "notebook"
+NOTEBOOK, SCRIPT = "notebook", "script"
 _FIELDS = 4  # of an identity, without its nonce
 
 
@@ -37,7 +38,7 @@ class _Roles:
     """The role of this process, and its identity, which a forked child has to make anew."""
 
     def __init__(self) -> None:
-        self.role = "script"
+        self.role = SCRIPT
         self._fork = ForkGuard()
         self._owner = ""
 
