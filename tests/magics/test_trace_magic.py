@@ -128,6 +128,26 @@ def test_a_trace_is_given_as_json_and_as_plain_text(caused):
     assert "ms" not in caused("%trace --plain")
 
 
+def test_a_long_json_is_whole_and_displays_its_beginning(caused, shell):
+    caused(
+        "with hub.trace.run('many'):\n"
+        "    for number in range(800): hub.trace.span('step', text='x' * 200).__enter__()"
+        ".__exit__(None, None, None)"
+    )
+    caused("found = %trace --json")
+    found = shell.user_ns["found"]
+    assert len(json.loads(found)["spans"]) > 800
+    assert len(repr(found)) < 260_000
+    assert "characters more" in repr(found)
+
+
+def test_a_list_of_traces_in_python_displays_a_table(caused):
+    traces = caused("hub.trace.list()")
+    assert [trace.id[:8] for trace in traces] == caused("%trace list").column("trace")
+    assert repr(traces) == repr(caused("%trace list"))
+    assert "<table" in traces._repr_html_()
+
+
 def test_depth_and_all_change_what_is_displayed(caused):
     assert repr(caused("%trace --depth 1")).count("db.query") == 0
     caused("with hub.trace.run('many'):\n    for _ in range(9): hub.db.query('select 1')")

@@ -20,6 +20,7 @@ from agentnb.core.trace.context import (
 )
 from agentnb.core.trace.finding import Finder
 from agentnb.core.trace.lookup import about
+from agentnb.core.trace.tree import TraceList
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Traces:
             raise refused(
                 "failed", "True, False or None", failed, "trace", "hub.trace.list(failed=True)"
             )
-        return self._finder.newest(limit, failed)
+        return TraceList(self._finder.newest(limit, failed))
 
     aget, alast, alist = twin(get), twin(last), twin(list)  # noqa: A003 - the method
 

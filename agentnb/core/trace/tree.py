@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.trace.spans import Process, Span
     from agentnb.core.trace.view.layout import Layout
 
-__all__ = ["Trace"]
+__all__ = ["Trace", "TraceList"]
 
 _MOST_LINKS = 20
 
@@ -196,3 +196,19 @@ def _link_tasks(spans: Sequence[Span]) -> None:
             continue
         found = (done.get((about.get("workflow"), need)) for need in needs)
         span.links = tuple(one for one in found if one is not None)[:_MOST_LINKS]
+
+
+class TraceList(list[Trace]):
+    """Traces, which display themselves as a table with a row for each."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        from agentnb.core.trace.view.listing import table_of
+
+        return repr(table_of(self))
+
+    def _repr_html_(self) -> str:
+        from agentnb.core.trace.view.listing import table_of
+
+        return table_of(self)._repr_html_()

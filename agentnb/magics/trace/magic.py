@@ -22,8 +22,22 @@ if TYPE_CHECKING:
 __all__ = ["TraceMagic"]
 
 _BEFORE = re.compile(r"-[1-9]\d{0,5}")
-_COMPLETED = 20
+_COMPLETED = 8
 _SLOWEST_OF = 200
+_MOST_SHOWN = 250_000  # characters
+
+
+class _Json(Message):
+    """A text of JSON; of a long one the beginning is displayed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        text = str(self)
+        if len(text) <= _MOST_SHOWN:
+            return text
+        left_out = len(text) - _MOST_SHOWN
+        return f"{text[:_MOST_SHOWN]}\n… {left_out:,} characters more: name = %trace ID --json"
 
 
 @magics_class
@@ -80,7 +94,7 @@ class TraceMagic(Magic):
 
             return Message(export(trace, options["export"]))
         if "json" in options:
-            return Message(json.dumps(trace.to_dict(), ensure_ascii=False, indent=1))
+            return _Json(json.dumps(trace.to_dict(), ensure_ascii=False, indent=1))
         if "plain" in options:
             return Message(trace.plain())
         trace.depth = options.get("depth")
