@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 
 import pytest
 from playwright.sync_api import expect
@@ -178,4 +179,6 @@ def test_axe_finds_nothing_in_any_panel(lab, axe):
             panels.nth(at).scroll_into_view_if_needed()
             found = violations(panels.nth(at))
             label = panels.nth(at).get_attribute("aria-label")
+            if folder := os.environ.get("AGENTNB_SCREENSHOTS"):
+                panels.nth(at).screenshot(path=f"{folder}/look-{theme}-{label}.png".lower())
             assert found == [], (theme, label, found)

@@ -13,6 +13,7 @@ import pytest
 
 from agentnb.core.doctor import Diagnosis, Finding, examine
 from agentnb.core.doctor import installation as installed
+from agentnb.core.doctor.examination import CHECKS
 from agentnb.core.doctor.folders import home
 from agentnb.core.doctor.surroundings import Surroundings
 from agentnb.core.hub import Hub
@@ -47,6 +48,12 @@ def silent():
 def diagnose(folder, seconds=LONG, *, start=False, **settings):
     with Hub(start=folder, **settings) as hub:
         return hub.doctor(timeout=seconds, start=start)
+
+
+def check(folder, name, **settings):
+    """Return the findings of one check."""
+    with Hub(start=folder, **settings) as hub:
+        return examine(hub, LONG, checks=[one for one in CHECKS if one[0] == name])
 
 
 def of(diagnosis, part):
@@ -107,7 +114,7 @@ def test_servers_that_never_answer_take_no_longer_than_the_time(folder, silent):
 
 def test_a_variable_that_means_nothing_is_told_with_the_nearest(folder):
     (folder / ".env").write_text("AGENTNB_DB_TIMEOT=5\nAGENTNB_XYZZY=1\n")
-    first, near, far = of(diagnose(folder), "settings")
+    first, near, far = of(check(folder, "settings"), "settings")
     assert first.detail == f"{folder / '.env'}, trusted; every setting has its default"
     assert (near.state, near.mend) == ("warning", "did you mean AGENTNB_DB_TIMEOUT?")
     assert far.mend.startswith("unset AGENTNB_XYZZY")
@@ -135,7 +142,7 @@ def test_the_home_of_everybody_is_a_warning_and_stays_as_it_is(folder):
     place = folder / ".agentnb"
     place.mkdir()
     place.chmod(0o755)
-    (row,) = of(diagnose(folder), "home")
+    (row,) = of(check(folder, "home"), "home")
     assert (row.state, row.mend) == ("warning", f"chmod 700 {place}")
     assert place.stat().st_mode & 0o777 == 0o755
 
@@ -143,7 +150,7 @@ def test_the_home_of_everybody_is_a_warning_and_stays_as_it_is(folder):
 @pytest.mark.parametrize("name", ["home", "workspace"])
 def test_a_folder_below_a_file_cannot_be_written_to(folder, name):
     (folder / "file").write_text("")
-    (row,) = of(diagnose(folder, **{name: folder / "file" / "x"}), name)
+    (row,) = of(check(folder, name, **{name: folder / "file" / "x"}), name)
     assert row.state == "failed"
     assert "is not writable" in row.detail
 
@@ -166,25 +173,28 @@ def test_a_sqlite_file_is_read_and_not_touched(folder):
     with sqlite3.connect(path) as link:
         link.execute("create table t (a)")
     before = path.read_bytes(), sorted(folder.iterdir())
-    found = diagnose(folder, database_url=f"sqlite:///{path}")
+    found = check(folder, "database", database_url=f"sqlite:///{path}")
     assert of(found, "database")[0].detail.endswith(str(path))
     assert of(found, "workflows")[0].detail == "tables are made on the first use"
     assert (path.read_bytes(), sorted(folder.iterdir())) == before
 
 
 def test_tables_of_workflows_are_told_by_their_version(folder):
+    def tables(hub):
+        return examine(hub, LONG, checks=[one for one in CHECKS if one[0] == "database"])
+
     with Hub(start=folder) as hub:
         hub.workflows.migrate()
-        assert of(hub.doctor(timeout=LONG), "workflows")[0].detail.startswith("tables of version 0")
+        assert of(tables(hub), "workflows")[0].detail.startswith("tables of version 0")
         table = names("sqlite")[VERSIONS]
         hub.db.execute(f"update {table} set version_num = '9999'")
-        (row,) = of(hub.doctor(timeout=LONG), "workflows")
+        (row,) = of(tables(hub), "workflows")
         assert row.state == "failed"
         assert row.mend.startswith("upgrade agentnb")
 
 
 def test_a_postgres_without_tables_of_workflows_says_what_to_type(folder, postgres_url):
-    found = diagnose(folder, database_url=postgres_url)
+    found = check(folder, "database", database_url=postgres_url)
     assert of(found, "database")[0].detail.startswith("PostgreSQL ")
     assert of(found, "database clock")[0].state == "ok"
     (row,) = of(found, "workflows")
@@ -207,7 +217,7 @@ def server(tmp_path_factory):
 
 def ask(folder, server, user):
     url = f"redis://{user}:{SECRET}@127.0.0.1:{server.port}/0"
-    return diagnose(folder, redis_url=url)
+    return check(folder, "redis", redis_url=url)
 
 
 def test_a_server_that_evicts_or_keeps_nothing_is_a_warning(folder, server):
@@ -236,23 +246,23 @@ def test_rights_that_are_missing_are_named_with_the_line_that_grants_them(folder
 def test_an_engine_that_nobody_asked_for_may_be_missing(folder, monkeypatch):
     monkeypatch.setattr("agentnb.core.docker.endpoint._DEFAULT", f"unix://{folder}/none.sock")
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
-    (row,) = of(diagnose(folder), "docker")
+    (row,) = of(check(folder, "docker"), "docker")
     assert row.state == "missing"
     assert "set DOCKER_HOST" in row.mend
 
 
 def test_a_port_that_is_taken_is_told(folder, silent):
-    found = diagnose(folder, metrics=f"127.0.0.1:{silent}")
+    found = check(folder, "ports", metrics=f"127.0.0.1:{silent}")
     (row,) = of(found, "port of metrics")
     assert (row.state, row.mend) == ("warning", "set AGENTNB_METRICS to another port")
 
 
 def test_a_commit_without_a_name_is_told_before_it_is_made(folder, monkeypatch):
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    (row,) = of(diagnose(folder), "git user")
+    (row,) = of(check(folder, "git"), "git user")
     assert (row.state, row.mend) == ("warning", 'git config --global user.name "Your Name"')
     monkeypatch.setenv("PATH", str(folder))
-    (row,) = of(diagnose(folder), "git")
+    (row,) = of(check(folder, "git"), "git")
     assert (row.state, row.detail) == ("failed", "no git on PATH")
 
 
@@ -328,14 +338,13 @@ def test_a_low_limit_of_open_files_is_told_with_the_line_that_raises_it():
     assert "ulimit -n 4096" in python.stdout
 
 
-def test_a_check_that_breaks_is_a_finding(folder, monkeypatch):
+def test_a_check_that_breaks_is_a_finding(folder):
     def broken(_):
         yield Finding("first", "ok", "before")
         raise ValueError(f"redis://:{SECRET}@host")
 
-    monkeypatch.setattr("agentnb.core.doctor.examination.CHECKS", (("sick", broken),))
     with Hub(start=folder) as hub:
-        (row,) = examine(hub, LONG)
+        (row,) = examine(hub, LONG, checks=[("sick", broken)])
     assert (row.part, row.state) == ("sick", "failed")
     assert row.detail.startswith("ValueError")
     assert SECRET not in row.detail

@@ -16,7 +16,7 @@ from agentnb.core.redact import redact
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from agentnb.core.hub import Hub
@@ -44,7 +44,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 """The checks, in the order of their findings."""
 
 
-def examine(hub: Hub, seconds: float, *, start: bool = False) -> Diagnosis:
+def examine(
+    hub: Hub,
+    seconds: float,
+    *,
+    start: bool = False,
+    checks: Sequence[tuple[str, Check]] = CHECKS,
+) -> Diagnosis:
     """Return the findings of all checks.
 
     Parameters
@@ -55,6 +61,8 @@ def examine(hub: Hub, seconds: float, *, start: bool = False) -> Diagnosis:
         The time for all checks together; one that is late has failed.
     start
         Whether to open the database and Redis first, which makes the home.
+    checks
+        The checks, each with the part of its findings that name none.
     """
     first: list[Finding] = []
     settings = _settings(hub, first)
@@ -62,7 +70,7 @@ def examine(hub: Hub, seconds: float, *, start: bool = False) -> Diagnosis:
         _start(hub, first)
     here = _surroundings(hub, settings)
     until = monotonic() + seconds
-    begun = [(part, run_in_thread(_all, check, here, name="doctor")) for part, check in CHECKS]
+    begun = [(part, run_in_thread(_all, check, here, name="doctor")) for part, check in checks]
     found = [one for part, future in begun for one in _result(part, future, until, seconds)]
     clean = redact if settings is None else settings.redactor
     return Diagnosis(
