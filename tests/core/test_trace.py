@@ -418,6 +418,21 @@ def test_a_full_queue_drops_and_counts_instead_of_waiting(tmp_path):
     assert len(written(tmp_path).splitlines()) == 10
 
 
+def test_what_waited_when_the_folder_failed_is_counted_once(tmp_path):
+    (tmp_path / "a-file").write_text("not a folder")
+    kept = []
+    writer = Writer(
+        LinesFile(tmp_path / "a-file", "spans", max_bytes=10**6), bytes, lost=kept.extend
+    )
+    writer._pause = 60
+    for _ in range(1200):  # more than one batch
+        writer.submit(b"{}\n")
+    writer.flush()
+    writer.flush()
+    assert (writer.dropped, len(kept)) == (1200, 1200)
+    writer.close()
+
+
 def test_a_closed_tracer_still_keeps_spans_in_memory(tracer):
     tracer.close()
     tracer.close()
