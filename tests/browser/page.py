@@ -51,7 +51,7 @@ class Lab:
         self.errors = []  # of scripts in the page
         self.strays = []  # requests that left the server
         self._server = server
-        self.page.set_default_timeout(60 * SECONDS)
+        self.page.set_default_timeout(120 * SECONDS)
         self._listeners = {
             "pageerror": lambda error: self.errors.append(str(error)),
             "request": lambda request: self._note(request.url),
@@ -204,7 +204,7 @@ class Lab:
         )
         return found == "true"
 
-    def _evaluate(self, script, argument, seconds=120):
+    def _evaluate(self, script, argument, seconds=180):
         # Playwright waits without end for a promise.
         late = (
             f"new Promise((_, no) => setTimeout(() => no(new Error('late')), {seconds * SECONDS}))"
