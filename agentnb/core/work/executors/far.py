@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import weakref
 from contextlib import suppress
 from importlib import import_module
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -241,6 +241,7 @@ class _Hubs:
 _hubs = _Hubs()
 _pulses = _Pulses()
 _owner: list[tuple[ForkGuard, str]] = []
+_calls = itertools.count(1)
 
 
 def register(store: str, hub: Any) -> None:
@@ -262,7 +263,7 @@ def _identity() -> str:
     """Return an identity of this process for one call, with which `begin` may be repeated."""
     if not _owner or _owner[0][0].forked:
         _owner[:] = [(ForkGuard(), new_owner())]
-    return f"{_owner[0][1].rpartition('|')[0]}|{token_hex(4)}"
+    return f"{_owner[0][1]}.{next(_calls):x}"
 
 
 def _words(error: AgentnbError) -> str:
