@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +20,7 @@ import pytest
 
 from agentnb.core.errors import (
     NotReplayable,
+    RejectedError,
     ReplayDiverged,
     UnavailableError,
     UniqueViolation,
@@ -29,7 +31,6 @@ from agentnb.core.tape.values import Unkept, load
 from agentnb.testing import isolated_hub, record, replay
 from tests.testing.tape_server import TapeServer
 
-CANARY = "Kan4ri-7f3e91"
 KNOWN = "zebra-98765-q"
 JOB = {"to": "ada", "n": 2}
 
@@ -191,7 +192,7 @@ def test_awaited_calls_and_calls_at_the_same_time_are_replayed(shared, server, p
         assert asyncio.run(work(tape.hub, "ba")) == [2, 1, 7]
 
 
-def test_a_network_that_failed_fails_again_and_is_tried_again(shared, path):
+def test_a_network_that_failed_fails_again_and_is_tried_again(shared, path, monkeypatch):
     dead = TapeServer()
     dead.stop()
 
@@ -202,6 +203,7 @@ def test_a_network_that_failed_fails_again_and_is_tried_again(shared, path):
 
     with record(path, hub=shared):
         first = work(shared)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("a replay pauses"))
     with replay(path) as tape:
         assert work(tape.hub) == first
     assert len(tape.steps) == 2
@@ -258,42 +260,46 @@ def test_what_cannot_be_replayed_is_refused_with_its_reason(shared, server, path
     ]
 
 
+def canary(place):
+    """Return a secret of a place of its own, so that none is known by another place."""
+    return f"Kan4ri-{place}-7f3e91"
+
+
 def test_no_secret_is_on_a_tape(server, path):
-    login = {"user": "ada", "api_key": CANARY, "deep": [{"dsn": f"postgresql://u:{CANARY}@db/x"}]}
-    server.on("/login", (200, login, {"set-cookie": f"sid={CANARY}"}))
-    server.on(f"/users/{CANARY}", {"name": "ada"})
-    server.on("/wrong", (400, {"message": f"no such token {CANARY}"}, {}))
+    login = {"user": "ada", "api_key": canary("key"), "deep": [{"dsn": _dsn("json")}]}
+    server.on("/login", (200, login, {"set-cookie": f"sid={canary('cookie')}"}))
+    server.on(f"/users/{canary('key')}", {"name": "ada"})
+    server.on("/wrong", (400, {"message": f"no such token {canary('header')}"}, {}))
+
+    def work(hub, api, others=canary):
+        key = api.post("/login", {"password": others("body")}, params={"token": others("url")})
+        hub.db.query(f"select '{others('column')}' as secret, '{_dsn('cell')}' as dsn")
+        hub.db.query(f"select 1 -- password={others('literal')}")
+        hub.db.query("select :token as n, :k as k", {"token": others("param"), "k": KNOWN})
+        api.get(f"/users/{key['api_key']}")
+        api.post("/wrong")
+
     with isolated_hub() as hub:
         hub.settings.redactor.add(KNOWN)
 
-        def work():
-            api = hub.api(server.url, auth=CANARY)
-            found = api.post("/login", {"password": CANARY}, params={"token": CANARY})
-            hub.db.query(f"select '{CANARY}' as secret, 'postgresql://u:{CANARY}@db/x' as dsn")
-            hub.db.query(f"select 1 -- password={CANARY}")
-            hub.db.query("select :token as n, :k as k", {"token": CANARY, "k": KNOWN})
-            api.get(f"/users/{found['api_key']}")
-            api.post("/wrong")
-
         def recorded():
-            with record(path, data={"secret": CANARY, "n": 1}, hub=hub):
-                work()
+            with record(path, data={"secret": canary("data"), "n": 1}, hub=hub):
+                work(hub, hub.api(server.url, auth=canary("header")))
 
-        with pytest.raises(Exception, match="/wrong"):
+        with pytest.raises(RejectedError, match="/wrong"):
             recorded()
     text = path.read_text()
-    assert CANARY not in text
+    assert "Kan4ri" not in text
     assert KNOWN not in text
     assert json.loads(text)["unit"]["data"] == {"secret": MASK, "n": 1}
-    with replay(path) as tape:  # with the masked values, and without knowing the secrets
+    with replay(path) as tape:  # other secrets fit the masks
         api = tape.hub.api(server.url, auth="another")
-        key = api.post("/login", {"password": "p"}, params={"token": "t"})["api_key"]
-        tape.hub.db.query(f"select '{CANARY}' as secret, 'postgresql://u:{CANARY}@db/x' as dsn")
-        tape.hub.db.query("select 1 -- password=other")
-        tape.hub.db.query("select :token as n, :k as k", {"token": "x", "k": "y"})
-        api.get(f"/users/{key}")
-        with pytest.raises(Exception, match="/wrong"):
-            api.post("/wrong")
+        with pytest.raises(RejectedError, match="/wrong"):
+            work(tape.hub, api, lambda place: place if place == "column" else f"new-{place}-1")
+
+
+def _dsn(place):
+    return f"postgresql://u:{canary(place)}@db/x"
 
 
 def test_the_time_is_that_of_the_record(shared, path):
