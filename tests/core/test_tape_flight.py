@@ -73,6 +73,7 @@ def test_only_what_fails_is_written_and_by_the_home_alone(shared, folder):
         again.run()
     with replay(path, hub=shared) as again:
         assert again.run(lambda job: job.hub.db.query("select :n as n", {"n": 2}).scalar()) == 2
+    assert list(folder.iterdir()) == [path]  # a replay that fails is no other failure
 
 
 def test_a_coroutine_is_recorded(shared, folder):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from agentnb.core.errors import AgentnbError
 from agentnb.core.ranges import choice
 from agentnb.core.tape.document import SUFFIX, write_document
-from agentnb.core.tape.hook import on_tape
+from agentnb.core.tape.hook import inserted, on_tape
 from agentnb.core.tape.recorder import FLIGHT, Recorder
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ class Unit:
         self, flight: FlightRecorder, describe: Callable[[], dict[str, Any]], log: ServiceLog
     ) -> None:
         self._flight = flight
-        self._mode = flight.mode
+        # What a test replays or records is on its tape.
+        self._mode = "off" if inserted() else flight.mode
         self._describe = describe
         self._log = log
         self._recorder = Recorder({}, FLIGHT, flight.redactor)

@@ -16,6 +16,7 @@ __all__ = [
     "carry_tape",
     "heard",
     "insert",
+    "inserted",
     "muted",
     "on_tape",
     "tape_var",
@@ -123,6 +124,11 @@ def active() -> Tape | None:
     if tape is None:
         return _everywhere[-1] if _everywhere else None
     return None if isinstance(tape, _Muted) else tape
+
+
+def inserted() -> bool:
+    """Return whether a tape is inserted for the whole process."""
+    return bool(_everywhere)
 
 
 class insert:  # noqa: N801 - used as a function, as `use` of traces is
