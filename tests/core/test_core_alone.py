@@ -92,6 +92,7 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra(folder):
     extras = PROJECT["optional-dependencies"]
     kept = [one for name, found in extras.items() if name not in {"all", "test"} for one in found]
     known = names_of(PROJECT["dependencies"]) | names_of(kept)
+    known |= {"jupyter-core"}  # of jupyterlab
     # Libraries whose values are understood where a user has them.
     known |= {"numpy", "attrs", "pydantic", "pydantic-core"}
     known |= {"httpcore", "hiredis", "requests"}  # of httpx, redis[hiredis] and docker
