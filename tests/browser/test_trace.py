@@ -43,13 +43,14 @@ def saved(lab, name, *traces):
     return name
 
 
-def see(lab, name):
-    """Take a picture in the light theme and one in the dark."""
-    lab.screenshot(name)
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot(f"{name}_dark")
-    lab.set_theme("JupyterLab Light")
+def judge(lab, axe, name, *outputs):
+    """Take a picture in each theme, and ask axe-core whether everybody can read it."""
+    lab.page.evaluate(axe.read_text(encoding="utf-8"))
+    for theme in ("Light", "Dark"):
+        lab.set_theme(f"JupyterLab {theme}")
+        lab.screenshot(f"{name}_{theme.lower()}")
+        for output in outputs:
+            assert violations(output) == [], theme
 
 
 def red_bars(output):
@@ -81,14 +82,9 @@ def test_an_untrusted_notebook_shows_the_bars_without_a_kernel(lab, axe):
     assert column[0] <= bar[0] < bar[1] <= column[1] + 1
     assert bar[2] > 50
     assert column[2] > 200
-    see(lab, "trace_untrusted")
     output.locator("summary").filter(has_text="UnavailableError").press("Enter")
     expect(output.get_by_text("503 Service Unavailable").last).to_be_visible()
-    lab.page.evaluate(axe.read_text(encoding="utf-8"))
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
-        lab.set_theme(theme)
-        for number in range(3):
-            assert violations(lab.output(number)) == [], theme
+    judge(lab, axe, "trace_untrusted", *map(lab.output, range(3)))
     lab.page.set_viewport_size({"width": 1280, "height": 900})
 
 
@@ -157,11 +153,7 @@ def test_a_cell_shows_all_that_its_job_caused_in_another_process(lab, axe):
         assert "\n".join(line for line in plain if "db.connect" not in line) == TREE
         check_picture(output)
         check_keys(lab, output)
-        see(lab, "trace")
-        lab.page.evaluate(axe.read_text(encoding="utf-8"))
-        for theme in ("JupyterLab Light", "JupyterLab Dark"):
-            lab.set_theme(theme)
-            assert violations(output) == [], theme
+        judge(lab, axe, "trace", output)
     finally:
         lab.run_cell(5)
         lab.page.set_viewport_size({"width": 1280, "height": 900})
