@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 
 import agentnb
+from agentnb.core.db import sqlite
 from agentnb.core.errors import UsageError
 from agentnb.core.workflow import Task, TaskFailed
 
@@ -89,21 +91,26 @@ def test_an_async_agent_is_refused_for_its_own_transaction_and_not_for_anothers(
     assert workflow.result == {"beside": 2}
 
 
-def test_a_transaction_of_another_thread_is_waited_for_by_a_step_which_is_called_once(hub):
-    calls = []
+def test_a_transaction_of_another_thread_is_waited_for_by_a_step_which_is_called_once(
+    monkeypatch, request
+):
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.2)
+    hub = request.getfixturevalue("hub")
+    calls, begun, go = [], threading.Event(), threading.Event()
 
     @hub.workflows.agent("pays", attempts=1)
     def pays(task, ctx):
+        begun.set()
+        go.wait(30)
         return ctx.step("charge", lambda: calls.append(1) or len(calls))
 
     hub.workflows.work()
-    workflow = hub.workflows.create("x", [Task("pays", delay=0.3)])
+    workflow = hub.workflows.create("x", [Task("pays")])
+    assert begun.wait(30)
     with hub.db.transaction() as tx:
         tx.execute("insert into o values (1)")
-        for _ in range(70):
-            if hub.workflows.worker.busy or calls:
-                break
-            time.sleep(0.1)
-        time.sleep(6.0)  # longer than SQLite waits
+        go.set()
+        time.sleep(1.5)  # longer than SQLite waits
+        assert workflow.state == "active"
     assert workflow.wait(30).result == {"pays": 1}
     assert calls == [1]
