@@ -412,7 +412,10 @@ def locked(url):
         link.close()
 
 
-def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(make_workflows, workflow_url):
+def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(
+    make_workflows, workflow_url, monkeypatch
+):
+    monkeypatch.setattr("agentnb.core.db.sqlite.BUSY_SECONDS", 0.3)
     workflows = make_workflows()
     workflows._transactions.patience = 0.3
     begun, go = threading.Event(), threading.Event()
