@@ -569,3 +569,22 @@ def test_an_object_of_no_class_of_agentnb_is_made_by_no_tape():
     for name in ("os:system", "subprocess:Popen", "agentnb.core.hub:Hub", "agentnb:connect"):
         with pytest.raises(Unkept, match="an object of"):
             load({"$": "object", "parts": [name, {}]})
+
+
+def test_results_of_git_are_replayed(shared, path):
+    def work(hub):
+        repo = hub.repo("app")
+        repo.initialize()
+        hub.files.write_file("app/a.txt", "one")
+        repo.add_files(["a.txt"])
+        sha = repo.commit("first")
+        repo.create_branch("next")
+        branches = [tuple(row)[:1] for row in repo.branches()]
+        return sha, type(sha).__name__, repo.current_branch(), branches, repo.names()
+
+    with record(path, hub=shared):
+        shared.files.ensure_directory("app")
+        first = work(shared)
+    with replay(path) as tape:
+        tape.hub.files.ensure_directory("app")
+        assert work(tape.hub) == first

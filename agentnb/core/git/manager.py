@@ -24,6 +24,8 @@ from agentnb.core.hidden import NAMES_ONLY, Hidden
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.runtime import Runtime
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.trace.methods import call
 from agentnb.core.twins import await_method, twin
 
@@ -41,6 +43,17 @@ if TYPE_CHECKING:
 __all__ = ["GitManager"]
 
 
+_TAPED = (
+    *("initialize", "current_branch", "get_current_branch", "get_diff", "add_files"),
+    *("unstage_files", "restore", "amend", "commit", "branches", "names", "create_branch"),
+    *("delete_branch", "switch", "merge", "merge_continue", "merge_abort", "abort", "resolve"),
+    *("tags", "create_tag", "delete_tag", "stash", "stashes", "stash_pop", "stash_apply"),
+    *("stash_drop", "remotes", "add_remote", "remove_remote", "fetch", "pull", "push"),
+    *("status", "get_status", "log", "diff", "show"),
+)
+
+
+@on_tapes("git", "_redactor", dict.fromkeys(_TAPED, lambda _: VALUE))
 @refuse_unknown("git")
 class GitManager:
     """Git on the repository that a folder belongs to.
@@ -137,6 +150,7 @@ class GitManager:
 
     def _compose(self, repository: Repository) -> None:
         self._repository = repository
+        self._redactor = repository.options.runtime.redactor
         self._inspector = Inspector(repository)
         self._history = History(repository)
         self._staging = Staging(repository)

@@ -204,6 +204,11 @@ def _own(value: Any, redactor: Callable[[str], str]) -> Any:
         names = [redactor(name) for name in value.columns]
         rows = [dump(list(row), redactor) for row in value.rows]
         return _tagged("table", names, rows, redactor(value.note or ""))
+    name = f"{kind.__module__}:{kind.__qualname__}"
+    if issubclass(kind, str):
+        return _tagged("text", name, redactor(str.__str__(value)))
+    if issubclass(kind, tuple) and not hasattr(kind, "_fields"):
+        return _tagged("row", name, [dump(one, redactor) for one in value])
     if not dataclasses.is_dataclass(kind):
         return None
     fields = {
@@ -211,17 +216,37 @@ def _own(value: Any, redactor: Callable[[str], str]) -> Any:
         for one in dataclasses.fields(kind)
         if one.init
     }
-    return _tagged("object", f"{kind.__module__}:{kind.__qualname__}", fields)
+    return _tagged("object", name, fields)
 
 
 def _object(name: str, fields: dict[str, Any]) -> Any:
     """Return an object of one of agentnb's dataclasses; a tape makes no others."""
+    kind = _class(name)
+    if not dataclasses.is_dataclass(kind):
+        raise Unkept(f"an object of {name}")
+    return kind(**fields)
+
+
+def _class(name: str) -> type:
+    """Return a class of agentnb's own."""
     module, _, attribute = name.partition(":")
     if module.partition(".")[0] == "agentnb":
         kind = getattr(import_module(module), attribute, None)
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            return kind(**fields)
+        if isinstance(kind, type):
+            return kind
     raise Unkept(f"an object of {name}")
+
+
+def _of(base: type) -> Callable[[str, Any], Any]:
+    """Return what makes a value of a class of agentnb's that derives from a built-in one."""
+
+    def made(name: str, value: Any) -> Any:
+        kind: Any = _class(name)
+        if not issubclass(kind, base):
+            raise Unkept(f"an object of {name}")
+        return kind(value)
+
+    return made
 
 
 def _table(names: list[str], rows: list[list[Any]], note: str) -> Any:
@@ -270,5 +295,7 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "set": lambda *parts: set(parts),
     "frozenset": lambda *parts: frozenset(parts),
     "object": _object,
+    "row": _of(tuple),
     "table": _table,
+    "text": _of(str),
 }
