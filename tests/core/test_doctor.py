@@ -18,7 +18,7 @@ from agentnb.core.doctor.folders import home
 from agentnb.core.doctor.surroundings import Surroundings
 from agentnb.core.hub import Hub
 from agentnb.core.redis import Keys
-from agentnb.core.settings import Settings
+from agentnb.core.settings import FIELDS, Settings
 from agentnb.core.workflow.models import VERSIONS, names
 from tests.redis_servers import Server
 
@@ -29,10 +29,9 @@ LONG = 30  # seconds, on a busy machine
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Return the folder of a project without settings."""
-    for name in [one for one in os.environ if one.startswith("AGENTNB_")]:
+    ours = {field.variable for field in FIELDS} | {"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"}
+    for name in [one for one in os.environ if one.startswith("AGENTNB_") or one in ours]:
         monkeypatch.delenv(name)
-    for name in ("DATABASE_URL", "REDIS_URL", "DOCKER_HOST", "DOCKER_CONTEXT"):
-        monkeypatch.delenv(name, raising=False)
     project = tmp_path / "project"
     project.mkdir()
     return project
