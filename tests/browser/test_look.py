@@ -9,11 +9,11 @@ import os
 
 SETUP = """\
 %load_ext agentnb
-import os, tempfile, time
+import os, time
 from IPython.display import display
 from agentnb.core.workflow import Task
-os.environ["AGENTNB_HOME"] = tempfile.mkdtemp(prefix="agentnb-look-", dir="/tmp")
-os.environ["AGENTNB_WORKSPACE"] = os.environ["AGENTNB_HOME"] + "-workspace"
+os.environ["AGENTNB_HOME"] = os.path.abspath("home")
+os.environ["AGENTNB_WORKSPACE"] = os.path.abspath("workspace")
 %agentnb reset
 
 def show(text):
@@ -141,7 +141,7 @@ def test_axe_finds_nothing_in_the_outputs_of_the_magics(lab, axe):
     # JupyterLab hides outputs of a cell beyond fifty.
     shows = [f'show("""{text}""")' for text in (EMPTY, FULL, MORE)]
     cells = [SETUP, shows[0], DATA, *shows[1:]]
-    lab.open(lab.write("look.ipynb", *cells))
+    lab.open(lab.write("look/look.ipynb", *cells))  # which becomes a repository of its own
     assert lab.run_all(), lab.output(4).inner_text()
     lab.page.evaluate(axe.read_text(encoding="utf-8"))
     size = lab.page.viewport_size
