@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -227,3 +228,40 @@ def test_files_that_were_written_before_a_trace_began_are_not_read(hub, monkeypa
     hub.trace.list()
     assert read.count(old) == 1  # to find the roots of all traces
     assert len(read) == 3
+
+
+def test_the_last_trace_of_a_notebook_may_have_work_that_still_runs(hub, monkeypatch):
+    monkeypatch.setattr("agentnb.core.trace.process._roles.role", "notebook")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work():
+        with hub.trace.run("work"):
+            begun.set()
+            assert go_on.wait(30)
+
+    with hub.trace.run("first"):
+        pass
+    with ThreadPoolExecutor(1) as threads:
+        with hub.trace.run("second") as second:
+            threads.submit(hub.trace.carry(work))
+        assert begun.wait(30)
+        trace = hub.trace.last()
+        with hub.trace.run("third") as third:
+            assert hub.trace.last().id == second.trace_id
+        go_on.set()
+    assert trace.id == second.trace_id
+    assert [span.outcome for span in trace.find(name="work")] == ["running"]
+    # The work of the second ended after the third, and is not the last cell.
+    assert hub.trace.last().id == third.trace_id
+
+
+def test_the_cell_before_the_last_one_is_a_cell_whatever_threads_do(hub, monkeypatch):
+    monkeypatch.setattr("agentnb.core.trace.process._roles.role", "notebook")
+    with hub.trace.run("first"):
+        pass
+    hub.db.query("select 1")
+    with hub.trace.run("second"):
+        pass
+    assert [hub.trace.last(number).roots[0].name for number in (1, 2)] == ["second", "first"]
+    with pytest.raises(UsageError, match="number must be 1 or more"):
+        hub.trace.last(0)

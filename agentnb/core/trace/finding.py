@@ -81,22 +81,24 @@ class Finder:
             raise self._none(f"no trace of {kind} {name:.80}", _HINT)
         return self._traces({found: 0.0})[0]
 
-    def last(self) -> Trace | None:
-        """Return the last trace that has ended, of this process where it has one."""
+    def ended(self) -> Iterator[Trace]:
+        """Yield the traces whose cell, run or root has ended, the last first.
+
+        Those of this process come first; in a notebook cells and runs come before other calls.
+        """
         self._tracer.flush()
-        own = self._own_last()
-        if own is not None:
-            return next(iter(self._traces({own: 0.0})), None)
+        own = self._own_ended()
+        for id in own:  # noqa: A001 - the name of the field
+            yield from self._traces({id: 0.0})
         # Those of this process that have left its memory, then those of others.
-        running = {span.trace_id for span in self._tracer.running()}
-        roots = [root for root in self._roots() if root.trace_id not in running]
+        seen = {*own, *self._running()}
+        roots = [root for root in self._roots() if root.trace_id not in seen]
         in_notebook, owner = this_process().role == NOTEBOOK, this_owner()
-        roots.sort(key=lambda root: (root.owner != owner, in_notebook and not root.is_cell))
-        for batch in (roots[:1], roots[:_BATCH]):
+        roots.sort(key=lambda root: (in_notebook and not root.is_cell, root.owner != owner))
+        for batch in (roots[:1], *(roots[at : at + _BATCH] for at in range(1, len(roots), _BATCH))):
             for trace in self._traces(_began(batch)):
                 if all(root.outcome != RUNNING for root in trace.roots):
-                    return trace
-        return None
+                    yield trace
 
     def newest(self, limit: int, failed: bool | None) -> list[Trace]:  # noqa: FBT001 - of `Traces.list`
         """Return the last traces, newest first; of those that failed or did not, if given."""
@@ -136,15 +138,29 @@ class Finder:
             found.update(self._reader.trace_ids(prefix))
         return sorted(found)
 
-    def _own_last(self) -> str | None:
-        """Return the id of this process's last ended cell or run, in a script of its last root."""
-        running = {span.trace for span in self._tracer.running()}
+    def _running(self) -> dict[str, float]:
+        """Return the traces of which a cell, a run or a root runs here, and since when."""
+        found: dict[str, float] = {}
+        for span in self._tracer.running():
+            if span.kind == "cell" or not span.parent:
+                found[span.trace_id] = min(span.began, found.get(span.trace_id, span.began))
+        return found
+
+    def _own_ended(self) -> list[str]:
+        """Return the traces of this process whose cell or run has ended, in a script the roots.
+
+        The work that one has caused, such as a thread, may still run.
+        """
         in_notebook = this_process().role == NOTEBOOK
+        began: dict[str, float] = {}
         for span in reversed(self._tracer.recent(_EVERY)):
-            is_root = span.kind == "cell" or (not span.parent and not in_notebook)
-            if is_root and span.trace not in running:
-                return span.trace_id
-        return None
+            if span.kind == "cell" or (not span.parent and not in_notebook):
+                began[span.trace_id] = min(span.began, began.get(span.trace_id, span.began))
+        running = self._running()
+        found = [id for id, since in began.items() if running.get(id, since) >= since]  # noqa: A001 - as above
+        if in_notebook:  # a run in a thread of an older cell may have ended later
+            found.sort(key=began.__getitem__, reverse=True)
+        return found
 
     def _roots(self) -> list[Root]:
         """Return all traces, newest first."""

@@ -105,26 +105,43 @@ class Traces:
         found = about(id) if isinstance(id, str) else None
         return self._finder.about(*found) if found else self._finder.get(_prefix_of(id))
 
-    def last(self) -> Trace:
-        """Return the last trace that has ended.
+    def last(self, number: int = 1) -> Trace:
+        """Return the last trace whose cell or run has ended; work that it caused may still run.
 
         In a notebook it is that of the last cell, before the running one, that called a service;
         in a script that of the last run, or of the last call outside of a run. Where this
         process has none, it is the last of the home.
 
+        Parameters
+        ----------
+        number
+            2 for the one before the last one, and so on.
+
         Raises
         ------
         NotFoundError
-            There is none yet.
+            There are not that many.
+        UsageError
+            The number is below 1.
         """
-        found = self._finder.last()
-        if found is None:
+        number = whole("number", number, service="trace")
+        seen = 0
+        for trace in self._finder.ended():
+            seen += 1
+            if seen == number:
+                return trace
+        if seen:
+            there = "is only 1 trace" if seen == 1 else f"are only {seen:,} traces"
             raise NotFoundError(
-                "nothing was traced yet",
+                f"there {there}",
                 service="trace",
-                hint='run a cell that calls a service, such as hub.db.query("select 1")',
+                hint="hub.trace.list() (%trace list) lists the traces",
             )
-        return found
+        raise NotFoundError(
+            "nothing was traced yet",
+            service="trace",
+            hint='run a cell that calls a service, such as hub.db.query("select 1")',
+        )
 
     def list(self, limit: int = 20, *, failed: bool | None = None) -> list[Trace]:
         """Return the last traces, newest first.

@@ -163,15 +163,4 @@ class TraceMagic(Magic):
         text = str(call.arguments[0])
         if not _BEFORE.fullmatch(text):
             return traces.get(text)
-        back = -int(text)
-        if back == 1:
-            return traces.last()
-        running = traces.current_id
-        found = [trace for trace in traces.list(back + 1) if trace.id != running]
-        if len(found) < back:
-            raise NotFoundError(
-                f"there are only {len(found):,} traces",
-                service="trace",
-                hint="hub.trace.list() (%trace list) lists the traces",
-            )
-        return found[back - 1]
+        return traces.last(-int(text))
