@@ -284,7 +284,7 @@ def test_spans_in_memory_that_no_file_has_are_masked():
     tracer = Tracer()
     with tracer.span("GET", service="api", url="https://ada:s3cret@host/", token="abcdefgh"):
         pass
-    (span,) = Finder(tracer).last().spans
+    (span,) = next(Finder(tracer).ended()).spans
     assert "s3cret" not in str(span.attributes)
     assert "abcdefgh" not in str(span.attributes)
     assert tracer.recent()[0].attributes["token"] == "abcdefgh"
@@ -307,3 +307,18 @@ def os_owner():
 
     host, space, *_ = new_owner().split("|")
     return f"{host}|{space}|{2**22 + 1}|1"
+
+
+def test_a_trace_whose_lines_are_all_damaged_is_not_found(tmp_path):
+    write(tmp_path, line(1, name=5, attributes={"job": "j-1"}), line(2, ms="x"))
+    finder = Finder(Tracer(tmp_path))
+    try:
+        for look in (
+            lambda: finder.get(TRACE[:8]),
+            lambda: finder.get(TRACE),
+            lambda: finder.about("job", "j-1"),
+        ):
+            with pytest.raises(NotFoundError, match="in this home"):
+                look()
+    finally:
+        finder._tracer.close()

@@ -172,6 +172,35 @@ def test_a_coroutine_function_is_carried_to_another_loop(hub):
     assert found == (7, run.trace_id)
 
 
+def test_the_coroutine_of_a_lambda_is_carried(hub):
+    async def fetch():
+        await asyncio.sleep(0)
+        return hub.trace.current_id
+
+    class Fetch:
+        async def __call__(self):
+            return await fetch()
+
+    with hub.trace.run("fetch") as run:
+        carried = [hub.trace.carry(lambda: fetch()), hub.trace.carry(Fetch())]
+    with ThreadPoolExecutor() as threads:
+        found = [threads.submit(lambda call=call: asyncio.run(call())).result() for call in carried]
+    assert found == [run.trace_id] * 2
+
+
+def test_a_generator_whose_code_runs_elsewhere_is_not_carried(hub):
+    def pages():
+        yield 1
+
+    async def awaited_pages():
+        yield 1
+
+    for function in (pages, awaited_pages):
+        with pytest.raises(UsageError, match="where it is iterated") as found:
+            hub.trace.carry(function)
+        assert "list(pages())" in found.value.hint
+
+
 @pytest.mark.parametrize("function", [None, 7, "fetch"])
 def test_what_cannot_be_called_cannot_be_carried(hub, function):
     with pytest.raises(UsageError, match="function must be a function"):

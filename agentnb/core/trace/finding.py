@@ -64,7 +64,9 @@ class Finder:
             )
         if not ids:
             raise self._unknown(prefix)
-        (found,) = self._traces(dict.fromkeys(ids, 0.0))
+        found = next(iter(self._traces(dict.fromkeys(ids, 0.0))), None)
+        if found is None:  # its lines are damaged, or were removed just now
+            raise self._unknown(prefix)
         return found
 
     def about(self, kind: str, name: str) -> Trace:
@@ -76,10 +78,11 @@ class Finder:
             There is none.
         """
         self._tracer.flush()
-        found = newest_about(kind, name, self._own(), self._reader)
+        newest = newest_about(kind, name, self._own(), self._reader)
+        found = next(iter(self._traces({} if newest is None else {newest: 0.0})), None)
         if found is None:
             raise self._none(f"no trace of {kind} {name:.80}", _HINT)
-        return self._traces({found: 0.0})[0]
+        return found
 
     def ended(self) -> Iterator[Trace]:
         """Yield the traces whose cell, run or root has ended, the last first.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
@@ -226,7 +226,7 @@ class Traces:
         Raises
         ------
         UsageError
-            It cannot be called.
+            It cannot be called, or is a generator.
 
         Examples
         --------
@@ -242,20 +242,32 @@ class Traces:
             raise refused(
                 "function", "a function", function, "trace", "hub.trace.carry(fetch), not fetch()"
             )
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise UsageError(
+                "a generator's code runs where it is iterated, not where it is called",
+                service="trace",
+                hint="hub.trace.carry(lambda: list(pages())): carry the function that iterates",
+            )
         context, within, taped = current(), carry_active(), carry_tape()
+
+        async def awaited(made: Any) -> Any:
+            with use(context), within(), taped():
+                return await made
+
         if iscoroutinefunction(function):
 
             @wraps(function)
-            async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-                with use(context), within(), taped():
-                    return await function(*args, **kwargs)
+            async def carried_on(*args: P.args, **kwargs: P.kwargs) -> Any:
+                return await awaited(function(*args, **kwargs))
 
-            return cast("Callable[P, R]", awaited)
+            return cast("Callable[P, R]", carried_on)
 
         @wraps(function)
         def carried(*args: P.args, **kwargs: P.kwargs) -> R:
             with use(context), within(), taped():
-                return function(*args, **kwargs)
+                made = function(*args, **kwargs)
+            # The coroutine of a lambda or of an object with an asynchronous __call__ runs later.
+            return cast("R", awaited(made)) if iscoroutine(made) else made
 
         return carried
 
