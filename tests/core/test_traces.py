@@ -173,19 +173,19 @@ def test_a_coroutine_function_is_carried_to_another_loop(hub):
 
 
 def test_the_coroutine_of_a_lambda_is_carried(hub):
-    async def fetch():
+    async def fetch(page):
         await asyncio.sleep(0)
-        return hub.trace.current_id
+        return page, hub.trace.current_id
 
     class Fetch:
         async def __call__(self):
-            return await fetch()
+            return await fetch(2)
 
     with hub.trace.run("fetch") as run:
-        carried = [hub.trace.carry(lambda: fetch()), hub.trace.carry(Fetch())]
+        calls = [hub.trace.carry(lambda: fetch(1)), hub.trace.carry(Fetch())]
     with ThreadPoolExecutor() as threads:
-        found = [threads.submit(lambda call=call: asyncio.run(call())).result() for call in carried]
-    assert found == [run.trace_id] * 2
+        found = list(threads.map(lambda call: asyncio.run(call()), calls))
+    assert found == [(1, run.trace_id), (2, run.trace_id)]
 
 
 def test_a_generator_whose_code_runs_elsewhere_is_not_carried(hub):
