@@ -43,6 +43,14 @@ async def _groups(_, ctx):
             group.create_task(look(number))
 
 
+def _raises_the_class(_):
+    raise Final
+
+
+def _raises_without_a_message(_):
+    raise Final()  # noqa: RSE102 - as people write it
+
+
 def _step(_, ctx):
     ctx.step("look", _raises, 17)
 
@@ -55,6 +63,20 @@ def test_a_task_that_fails_for_good_is_not_attempted_again(flows, agent):
     with pytest.raises(TaskFailed, match=r"Final: there is no customer 17|unhandled errors"):
         _ = workflow.wait(20).result
     assert (workflow.task("t").state, workflow.task("t").attempt) == ("failed", 1)
+
+
+@pytest.mark.parametrize("raises", [_raises_the_class, _raises_without_a_message])
+def test_final_without_a_message_ends_a_job_and_a_task_at_once(flows, queue, raises):
+    queue.work(raises)
+    job = queue.add(17, attempts=3, backoff=0.01)
+    with pytest.raises(JobFailed, match=r"failed at attempt 1 of 3: Final"):
+        job.result(timeout=20)
+    flows.agent("look", attempts=3, backoff=0.01)(raises)
+    flows.work()
+    workflow = flows.create("w", [Task("t", agent="look")])
+    with pytest.raises(TaskFailed):
+        _ = workflow.wait(20).result
+    assert workflow.task("t").attempt == 1
 
 
 def test_an_agent_that_catches_it_goes_on(flows):

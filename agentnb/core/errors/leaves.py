@@ -162,7 +162,7 @@ class Final(AgentnbError):  # noqa: N818 - what it is, as its siblings say it
     Parameters
     ----------
     message
-        The reason.
+        The reason; default: none, so that ``raise Final`` ends the work as well.
     service
         The service it happened to; default: your own code.
     hint
@@ -174,7 +174,7 @@ class Final(AgentnbError):  # noqa: N818 - what it is, as its siblings say it
     'there is no customer 17'
     """
 
-    def __init__(self, message: str, *, service: str = "app", hint: str | None = None) -> None:
+    def __init__(self, message: str = "", *, service: str = "app", hint: str | None = None) -> None:
         super().__init__(message, service=service, hint=hint)
 
 
