@@ -89,7 +89,8 @@ class HubClock:
     def skip(self) -> float:
         """Move the clock to when the next delayed job or task is due; return the seconds.
 
-        Nothing happens, and 0 is returned, where none is delayed.
+        Jobs and tasks that wait for a rate are due when it has room. Nothing happens, and 0 is
+        returned, where none is delayed.
         """
         due = [left for source in sources(self._hub) if (left := source.due()) is not None]
         if not due:

@@ -17,7 +17,9 @@ from agentnb.testing.work import (
     fire_due,
     open_tasks,
     queue_worker,
+    rated_agents,
     register,
+    wait_for_rates,
     workflows_of,
 )
 
@@ -48,7 +50,7 @@ class IdleReport:
     errors
         The exceptions of those that failed, in order.
     delayed
-        How many jobs and tasks are delayed.
+        How many jobs and tasks are delayed, or wait for a rate that has no room.
     approvals
         The tasks that wait for a person, as workflow id and name.
     """
@@ -212,12 +214,12 @@ class _Run:
     def busy(self) -> str | None:
         """Return what is at work elsewhere, in words; None for nothing."""
         for one in self._overview():
-            waiting = one.counts["waiting"] if one.workers else 0
-            if one.counts["active"] or waiting:
+            waits = one.workers and one.counts["waiting"] and not wait_for_rates(one)
+            if one.counts["active"] or waits:
                 return f"the work of queue {one.queue.name}"
         workflows = workflows_of(self._hub)
         if workflows is not None:
-            served = self._served(workflows)
+            served = self._served(workflows) - rated_agents(workflows)
             for number, name, agent, state in self._tasks(workflows):
                 if state == "active" or (state == "waiting" and agent in served):
                     return f"task {name} of workflow {number}"
@@ -227,25 +229,31 @@ class _Run:
         """Return why work waits that nobody will run; None where there is none."""
         for one in self._overview():
             waiting = one.counts.waiting
-            if waiting:
+            runs = one.workers or one.queue.current is not None
+            if waiting and not (runs and wait_for_rates(one)):
                 why = one.no_progress or "this process has no processor for it"
                 noun = "job" if waiting == 1 else "jobs"
                 return f"{waiting} {noun} of queue {one.queue.name} cannot run: {why}"
         workflows = workflows_of(self._hub)
-        for number, name, agent, state in self._tasks(workflows) if workflows is not None else ():
-            if state == "waiting":
-                why = workflows.get(number).why_waiting() if workflows is not None else ""
-                why = why or f"there is no agent {agent}"
+        if workflows is None:
+            return None
+        runs_later = rated_agents(workflows)
+        if runs_later:
+            runs_later &= self._agents_here(workflows) | self._served(workflows)
+        for number, name, agent, state in self._tasks(workflows):
+            if state == "waiting" and agent not in runs_later:
+                why = workflows.get(number).why_waiting() or f"there is no agent {agent}"
                 return f"task {name} of workflow {number} cannot run: {why}"
         return None
 
     def report(self) -> IdleReport:
         """Return the report, with what is left."""
         report = self._report
-        report.delayed = sum(one.counts["delayed"] for one in self._overview())
+        # What waits still has a worker, and waits for a rate: all else was run, or is stuck.
+        report.delayed = sum(one.counts["delayed"] + one.counts.waiting for one in self._overview())
         workflows = workflows_of(self._hub)
         tasks: Any = () if workflows is None else self._tasks(workflows)
-        report.delayed += sum(state == "delayed" for *_, state in tasks)
+        report.delayed += sum(state in {"delayed", "waiting"} for *_, state in tasks)
         report.approvals = [(one[0], one[1]) for one in tasks if one[3] == "approval"]
         return report
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queue
+    from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.work.inline import InlineWorker
     from agentnb.core.workflow import Orchestrator
 
@@ -25,8 +26,10 @@ __all__ = [
     "fire_due",
     "open_tasks",
     "queue_worker",
+    "rated_agents",
     "register",
     "sources",
+    "wait_for_rates",
     "workflows_of",
 ]
 
@@ -64,10 +67,28 @@ def sources(hub: Hub) -> list[InlineWorker]:
     found = [queue_worker(hub, name) for name in hub.queues.names()]
     workflows = workflows_of(hub)
     if workflows is not None:
-        agents = {agent for _, _, agent, state in open_tasks(workflows) if state == "delayed"}
+        rated = rated_agents(workflows)
+        agents = {
+            agent
+            for _, _, agent, state in open_tasks(workflows)
+            if state == "delayed" or (state == "waiting" and agent in rated)
+        }
         if agents:
             found.append(agents_worker(workflows, agents))
     return found
+
+
+def wait_for_rates(one: QueueOverview) -> bool:
+    """Return whether jobs of a queue wait, and all of them for a rate that has no room."""
+    if one.paused or not one.limits or not one.counts["waiting"] or one.counts["active"]:
+        return False
+    jobs = one.queue.jobs("waiting", n=one.counts["waiting"])
+    return bool(jobs) and all(one.queue.reasons(jobs))
+
+
+def rated_agents(workflows: Orchestrator) -> set[str]:
+    """Return the agents whose rate has no room."""
+    return {one.agent for one in workflows.limits() if one.until is not None}
 
 
 def open_tasks(workflows: Orchestrator) -> list[tuple[str, str, str, str]]:

@@ -230,3 +230,44 @@ def test_a_run_leaves_no_worker_behind(hub):
     run_until_idle(hub)
     assert hub.queue("mail").workers() == []
     assert hub.workflows.agent_info("plan").state == "no worker"
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_jobs_that_wait_for_a_rate_are_delayed_and_skipped_to(hub, clock, worker):
+    asked = []
+    queue = hub.queue("ask")
+    queue.limit(2, per=3600, by="data.user")
+    jobs = [queue.add({"user": 7}) for _ in range(5)]
+    (queue.work if worker else queue.process)(lambda job: asked.append(job.id))
+    report = run_until_idle(hub)
+    assert (len(asked), report.delayed) == (2, 3)
+    clock.advance(3600)
+    assert run_until_idle(hub).delayed == 1
+    assert run_until_idle(hub, skip=True).delayed == 0
+    assert asked == [job.id for job in jobs]
+
+
+@pytest.mark.parametrize("worker", [False, True])
+def test_tasks_that_wait_for_a_rate_are_delayed_and_skipped_to(hub, worker):
+    asked = []
+    hub.workflows.agent("ask")(lambda task: asked.append(task.name))
+    hub.workflows.limit("ask", 2, per=3600)
+    workflow = hub.workflows.create("w", [Task(name, agent="ask") for name in "abcde"])
+    if worker:
+        hub.workflows.work()
+    assert run_until_idle(hub).delayed == 3
+    assert run_until_idle(hub, skip=True).delayed == 0
+    assert sorted(asked) == [*"abcde"]
+    assert hub.workflows.get(workflow.id).state == "completed"
+
+
+def test_a_rate_does_not_hide_that_a_queue_is_paused(hub):
+    queue = hub.queue("ask")
+    queue.limit(1, per=3600)
+    queue.process(lambda job: job.data)
+    queue.add(1)
+    queue.add(2)
+    run_until_idle(hub)
+    queue.pause()
+    with pytest.raises(RejectedError, match="ask is paused"):
+        run_until_idle(hub)
