@@ -76,7 +76,7 @@ def test_services_use_the_runtime_of_the_redis_client(redis_home, runtime, caplo
             with pytest.raises(AgentnbError):
                 job.result(timeout=30)
             assert "hunter22" not in str(job.failure)
-    assert {("redis", "SET"), ("events", "publish"), ("queue", "add")} <= names(runtime.tracer)
+    assert {("cache", "set"), ("events", "publish"), ("queue", "add")} <= names(runtime.tracer)
     found = stamps(caplog)
     assert {"redis", "events", "queue"} <= found.keys()
     assert found == {key: {"hub-77"} for key in found}
