@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import pytest
 
 import agentnb
+from agentnb.cli.worker.show import JobLines
 from agentnb.core.cellmodule import CellModule, keep_module
 from agentnb.core.modules import module_path
 from agentnb.core.workflow import Task
@@ -86,7 +88,7 @@ def test_a_worker_does_the_tasks_of_a_modules_agents_and_ends_when_told(
     hub, place, start_worker, tmp_path, until
 ):
     worker = start_worker(place["AGENTNB_HOME"], "--agents", "--app", "agents_app", **place)
-    worker.hear("worker started")
+    worker.hear("  agents  worker started")
     info = hub.workflows.agent_info("scaffold")
     assert (info.state, info.capabilities) == ("idle", ("code",))
     workflow = hub.workflows.create("x", [Task("scaffold", data=0.5)])
@@ -215,6 +217,23 @@ def test_a_worker_says_which_queues_and_agents_of_its_apps_it_leaves(both, words
     assert found == left
     served = r"^\S+  (\S+)  (?:.*, )?1 (?:thread|process), on "
     assert re.findall(served, said, re.MULTILINE) == worked_on
+
+
+def test_a_queue_after_agents_is_said_to_be_a_queue(place, tmp_path):
+    (tmp_path / "both.py").write_text(BOTH)
+    words = ["worker", "--app", "both", "--agents", "review", "mail"]
+    done = run(words, place, tmp_path)
+    assert done.returncode == 2
+    assert "mail is a queue, not an agent" in done.stderr
+    assert "hint: name queues before --agents: agentnb worker mail --agents" in done.stderr
+
+
+def test_lines_of_an_executor_are_shown_by_a_worker_of_any_hub():
+    lines = []
+    with JobLines("a-hub", lambda outcome, line, _: lines.append((outcome, line))):
+        logging.getLogger("agentnb.work").warning("the Dask scheduler cannot be reached")
+        logging.getLogger("agentnb.queue").warning("of another hub")
+    assert lines == [("", "executor  the Dask scheduler cannot be reached")]
 
 
 def test_two_apps_with_different_agents_of_one_name_are_refused(place, tmp_path):

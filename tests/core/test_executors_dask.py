@@ -84,7 +84,8 @@ def test_something_else_that_listens_there_is_refused_in_time(monkeypatch):
 
 
 def test_tls_without_certificates_says_which_settings_it_needs(dask_cluster):
-    with pytest.raises(ConfigError, match="cannot be used") as caught:
+    # Before a client is made: one that fails for it is waited for when it is collected.
+    with pytest.raises(ConfigError, match=r"cannot be used.*names no certificates") as caught:
         choose(dask_cluster.address.replace("dask", "tls"), service="queue")
     assert "CA_FILE" in caught.value.hint
 
@@ -123,6 +124,28 @@ def test_a_worker_that_joins_later_is_checked_and_sent_nothing(tmp_path, until):
             with pytest.raises(ConfigError, match="AGENTNB_NO_SUCH is set"):
                 executor.submit(os.getpid)
             made.workers[0].kill()
+    finally:
+        made.close()
+
+
+def test_a_cluster_without_workers_says_once_that_calls_wait(tmp_path, until, caplog):
+    caplog.set_level("INFO", "agentnb.work")
+    made = Cluster(tmp_path)
+    try:
+        with choose(made.address, service="queue") as executor:
+            executor.check(_fits)
+            call = executor.submit(os.getpid)
+            until(lambda: "no Dask worker has joined tcp://127.0.0.1:" in caplog.text)
+            worker = made.add_worker(threads=1)
+            assert call.result(60) == worker.pid
+            until(lambda: "a Dask worker has joined" in caplog.text)
+            assert caplog.text.count("no Dask worker has joined") == 1
+            # The same look goes on where the client gives up: it is no failure of the thread.
+            asked = executor._client.scheduler_info
+            executor._client.scheduler_info = lambda **_: {"type": "Scheduler"}
+            with pytest.raises(UnavailableError, match="does not answer"):
+                executor._look_for_silent()
+            executor._client.scheduler_info = asked
     finally:
         made.close()
 

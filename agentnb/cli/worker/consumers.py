@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from agentnb.core.background import run_in_thread
-from agentnb.core.errors import AgentnbError, ConfigError, did_you_mean
+from agentnb.core.errors import AgentnbError, ConfigError, UsageError, did_you_mean
 from agentnb.core.work.attempt import Released
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class AgentConsumer(Consumer):
             registry.add(agent)
         self._requested = tuple(options.agents) or None
         for name in self._requested or ():
-            self._check(name)
+            self._check(name, apps)
         if self._requested is None and apps.names and not apps.agents:
             raise ConfigError(
                 f"{apps.names} marks no agent",
@@ -208,10 +208,16 @@ class AgentConsumer(Consumer):
                 hint="mark them: from agentnb.core.workflow import agent; @agent('NAME')",
             )
 
-    def _check(self, name: str) -> None:
+    def _check(self, name: str, apps: Apps) -> None:
         registry = self._workflows.registry
         known = [*registry.registered(), *registry.kept()]
         if name not in known:
+            if name in apps.processors:
+                raise UsageError(
+                    f"{name} is a queue, not an agent",
+                    service="workflow",
+                    hint=f"name queues before --agents: agentnb worker {name} --agents",
+                )
             raise ConfigError(
                 f"there is no agent {name} here: no cell of a notebook was kept for it",
                 service="workflow",

@@ -27,7 +27,8 @@ _ENDED = {
     "waiting": "again",
 }
 _WORKFLOW = "agentnb.workflow"
-_LOGGERS = ("agentnb.queue", _WORKFLOW)
+_EXECUTOR = "agentnb.work"
+_LOGGERS = ("agentnb.queue", _WORKFLOW, _EXECUTOR)
 _BAR = 28
 _LEVELS = {"failed": logging.ERROR, "again": logging.WARNING}
 
@@ -40,8 +41,10 @@ def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
     outcome = _ENDED.get(ended, "") if kind in {"job", "task"} else ""
     queue, job = data.get("queue", ""), data.get("job_id", "")
     if record.name == _WORKFLOW:
-        queue, job = data.get("agent", ""), data.get("task", "")
+        queue, job = data.get("agent") or "agents", data.get("task", "")
         job = f"{data.get('workflow')}/{job}" if job and data.get("workflow") else job
+    elif record.name == _EXECUTOR:
+        queue = "executor"
     if outcome:
         words = {"again": f"failed, {data.get('left')} left"}.get(outcome, outcome)
         what = f"{words:<14}  {data.get('ms', 0.0):>8,.0f} ms"
@@ -58,7 +61,7 @@ def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
 
 
 class JobLines(logging.Handler):
-    """Hands on what a hub's queues and workflows log, as lines for people.
+    """Hands on what a hub's queues, workflows and executor log, as lines for people.
 
     Parameters
     ----------
@@ -78,7 +81,8 @@ class JobLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a record on."""
-        if getattr(record, "hub", None) != self._hub_id:
+        # An executor may serve several hubs; a worker's process has one.
+        if record.name != _EXECUTOR and getattr(record, "hub", None) != self._hub_id:
             return
         found = line_of(record)
         if found is not None:

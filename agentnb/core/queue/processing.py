@@ -84,10 +84,10 @@ class Processor:
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise UsageError(
-                f"a processor is a function that is given a job, not a "
+                "a processor must be a function that is given a job, got "
                 f"{type(self.function).__name__}",
                 service="queue",
-                hint="work(lambda job: job.data)",
+                hint="def process(job): return job.data",
             )
         check_takes(
             self.function,

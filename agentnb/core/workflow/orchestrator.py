@@ -428,7 +428,7 @@ class Orchestrator(AgentLimits):
         """Make a workflow from dicts: one of its words (`create`'s), and one for each task."""
         if not isinstance(workflow, Mapping):
             raise UsageError(
-                f"a workflow is a dict here, not a {type(workflow).__name__}",
+                f"a workflow is a dict here, got {type(workflow).__name__}",
                 service="workflow",
                 hint='{"name": "new app"}, [{"name": "plan", "agent": "plan"}]',
             )

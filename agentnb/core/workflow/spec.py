@@ -128,7 +128,7 @@ def task_of(given: Task | Mapping[str, Any]) -> Task:
         return given
     if not isinstance(given, Mapping):
         raise UsageError(
-            f"a task is a Task or a dict, not a {type(given).__name__}",
+            f"a task is a Task or a dict, got {type(given).__name__}",
             service="workflow",
             hint='Task("api", agent="scaffold", needs=["plan"])',
         )

@@ -70,7 +70,7 @@ class DaskExecutor(AttemptExecutor):
         self._seen: dict[str, tuple[float, float]] = {}
         self._silent: set[str] = set()
         self._known: dict[str, int] | None = None
-        self._closed = False
+        self._closed = self._empty = False
         self._outage = OutageTracker(
             _log, "the Dask scheduler cannot be reached", "the Dask scheduler answers again"
         )
@@ -133,12 +133,16 @@ class DaskExecutor(AttemptExecutor):
         except (Exception, CancelledError) as error:
             raise self._away(error) from error
 
+    @property
+    def _where(self) -> str:
+        scheduler = self._client.scheduler
+        return str(scheduler.address) if scheduler is not None else "its address"
+
     def _away(self, error: BaseException | None = None) -> UnavailableError:
         client = self._client
-        where = client.scheduler.address if client.scheduler is not None else "its address"
         why = f": {_words(error)}" if error is not None else ""
         return UnavailableError(
-            f"the Dask scheduler at {where} does not answer{why}",
+            f"the Dask scheduler at {self._where} does not answer{why}",
             service=self._service,
             hint=_START
             if self._address is not None or client.status != "closed"
@@ -238,7 +242,11 @@ class DaskExecutor(AttemptExecutor):
 
         The times are of the scheduler's clock: only whether they change counts here.
         """
-        info = self._ask(partial(self._client.scheduler_info, n_workers=-1))["workers"]
+        found = self._ask(partial(self._client.scheduler_info, n_workers=-1))
+        if "workers" not in found:  # the answer of a client that has just given up
+            raise self._away()
+        info = found["workers"]
+        self._note_empty(not info)
         pause = max(_LOOK_SECONDS, len(info) * _SECONDS_A_WORKER)
         now = monotonic()
         before = self._seen
@@ -255,6 +263,18 @@ class DaskExecutor(AttemptExecutor):
             _log.warning("Dask worker %s sends no heartbeat; calls go to others", address)
         self._silent = silent
         return pause
+
+    def _note_empty(self, empty: bool) -> None:  # noqa: FBT001 - the state to note
+        """Log that the cluster has no worker, once, and that it has one again.
+
+        It is no error: a cluster that scales by its load starts workers for the calls that wait.
+        """
+        if empty and not self._empty:
+            line = "no Dask worker has joined %s; calls wait until one does: dask worker %s"
+            _log.warning(line, self._where, self._where)
+        elif self._empty and not empty:
+            _log.info("a Dask worker has joined")
+        self._empty = empty
 
     def _look(self) -> float:
         """Look after the Dask workers, and connect again where the client has given up."""
@@ -324,10 +344,13 @@ def _connected(address: str, service: str) -> Client:
 
 
 def _connect(where: str) -> Client:
-    from distributed import Client
+    from distributed import Client, Security
 
     scheme, _, place = where.partition("://")
     host, _, port = place.rpartition(":")
+    # A client that fails for it is waited for, for 10 s, when it is collected.
+    if scheme == "tls" and not Security().get_connection_args("client").get("ssl_context"):
+        raise ValueError("Dask's configuration names no certificates")
     with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as connection:
         # A scheduler speaks first; by TLS, the client does.
         if scheme == "tcp" and not connection.recv(1):
