@@ -120,6 +120,15 @@ _COOKIE = _pattern(
     r"(?P<key>\b(?:set-)?cookie\\*[\"']?\s*:\s*\\*[\"']?[\w.-]+=)(?P<value>[^\r\n\"']+)",
     re.IGNORECASE,
 )
+# A password that a statement gives to a user, and the key of an encrypted database.
+_SQL = _pattern(
+    r"(?P<key>\bidentified\s+(?:with\s+\S{1,60}\s+)?(?:by|as)\s+(?:password\s+)?"
+    r"|\b(?:create|alter|grant|set)\b[^;]{0,200}?\bpassword(?:\s*\(\s*|\s+)"
+    r"|\bpragma\s+(?:hex)?(?:re)?key\s*=\s*)"
+    # Of MySQL, with a backslash before a quote; of the standard; or cut off.
+    r"(?P<value>[en]?'(?:''|\\.|[^'\\])*'|[en]?'(?:''|[^'])*'|[en]?'[^']*\Z)",
+    re.IGNORECASE,
+)
 # A hint that shows how something is written, with words in the place of secrets.
 _TEMPLATE = _pattern(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
 # A password with a slash of its own, which drivers accept; digits before it would be a port.
@@ -164,6 +173,7 @@ PATTERNS = {
     "option of a command": _OPTION,
     "variable of the environment": _SET,
     "cookie": _COOKIE,
+    "password in SQL": _SQL,
 }
 """The pattern of each kind of secret; its group ``value`` is the secret."""
 
@@ -192,6 +202,8 @@ def redact(text: str) -> str:
         text = _CURL.sub(_masked_value, text)
     if len(text) < _SHORTEST_TOKEN:
         return text
+    if "'" in text:
+        text = _SQL.sub(_masked_value, text)
     text = _BEARER.sub(lambda found: f"{found['kind']} {MASK}", text)
     return _KNOWN_SHAPES.sub(MASK, text)
 

@@ -147,6 +147,14 @@ def test_every_scheme_of_a_header_is_masked_with_its_credentials():
         *('password: str = "hunter22"', "(token := 'hunter22')", "<password>hunter22</password>"),
         *("run --password hunter22", "x --api-key 'hunter22'", 'setenv("API_TOKEN", "hunter22")'),
         *("Cookie: a=hunter22; b=hunter22", '"Set-Cookie": "sid=hunter22; Path=/"'),
+        *(
+            "create user ada identified by 'hunter22'",
+            "CREATE USER ada IDENTIFIED BY PASSWORD 'hunter22'",
+        ),
+        "create user a identified by 'x', b identified with caching_sha2_password by 'hunter22'",
+        *("ALTER ROLE ada WITH PASSWORD 'hunter22'", "set password for ada = password('hunter22')"),
+        *("alter user a encrypted password E'it''s hunter22'", "alter role a password 'hunter22"),
+        *(r"create user a identified by 'x\'hunter22'", "pragma key = 'hunter22'"),
         *("token=(a)hunter22", "os.environ.setdefault('MY_TOKEN', 'hunter22')"),
     ],
 )
@@ -165,6 +173,7 @@ def test_shapes_of_secrets_are_masked_whole(text):
         "sig=1; design=2",
         "f(a)(b)=c",
         *("token_count=3, password_length: 8", "a cookie: it is kept", "x -> y, a > b"),
+        *("select 'a' as password", "the password 'x' is not taken", "set it's password"),
         *("--token TOKEN or --token-file FILE", "the option --password is refused"),
     ],
 )
@@ -224,6 +233,7 @@ def test_a_long_text_is_masked_in_reasonable_time():
         *("curl -u " * 9_000, "token=" + ")" * 50_000, "?sig" * 20_000, ";a-signature" * 9_000),
         *("--a-a-token " * 9_000, "--" + "a-" * 50_000, "cookie: a" * 9_000, "token=(" * 20_000),
         *("setenv('" + "a" * 99_999, "authorization: a " * 9_000, "token: Optional[" * 9_000),
+        *("create password '" * 6_000, "identified by " * 8_000 + "'", "pragma key = '\\" * 9_000),
         *("authorization: digest " * 9_000, "api_key" * 20_000, "password1" + "1" * 99_999),
     ):
         redact(text)
