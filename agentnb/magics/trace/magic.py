@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import line_magic, magics_class, needs_local_scope, no_var_expand
 
-from agentnb.core.errors import NotFoundError
+from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.magics.base import Magic, Message
 from agentnb.magics.trace.grammar import GRAMMAR, with_verb
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TraceMagic"]
 
+_VALUE = re.compile(r"(?:(?:job|workflow|event):)?(?:\$|\{|:)")
 _BEFORE = re.compile(r"-[1-9]\d{0,5}")
 _COMPLETED = 8
 _SLOWEST_OF = 200
@@ -62,7 +63,10 @@ class TraceMagic(Magic):
 
     def free(self, call: Call, cell: str | None, namespace: Mapping[str, Any]) -> Any:  # noqa: ARG002 - a line magic has no cell
         """Return the trace of an id; options may stand before and behind it."""
-        again = with_verb().parse(f"show {call.line}", namespace)
+        grammar = with_verb()
+        if call.line.split()[0] in {"list", "capture"}:  # with arguments that the verb refuses
+            grammar.parse(call.line, namespace)
+        again = grammar.parse(f"show {call.line}", namespace)
         call.options.update(again.options)
         if "help" in call.options:
             print(self.grammar.help("show"))  # noqa: T201 - as the help of every magic
@@ -135,8 +139,6 @@ class TraceMagic(Magic):
 
     def _refuse_idle(self, call: Call) -> None:
         """Refuse an option that has no effect beside the others."""
-        from agentnb.core.errors import UsageError
-
         for option in self.grammar.options:
             if option.key in call.options and (why := option.idle(call.options)):
                 raise UsageError(why, service="trace", hint="%trace help show")
@@ -161,6 +163,12 @@ class TraceMagic(Magic):
         if not call.arguments:
             return traces.last()
         text = str(call.arguments[0])
+        if _VALUE.match(text):
+            raise UsageError(
+                f"a value of the notebook is a word of its own, got {text[:80]!a}",
+                service="trace",
+                hint="trace_id = job.trace_id, then %trace :trace_id",
+            )
         if not _BEFORE.fullmatch(text):
             return traces.get(text)
         return traces.last(-int(text))
