@@ -51,6 +51,16 @@ def test_what_is_no_id_is_refused(hub, text):
         hub.trace.get(text)
 
 
+def test_what_has_a_trace_id_is_refused_with_the_way_to_give_it(hub):
+    with hub.trace.run("nightly") as run:
+        pass
+    with pytest.raises(UsageError) as found:
+        hub.trace.get(run)
+    assert found.value.hint == "it has one: hub.trace.get(value.trace_id)"
+    with pytest.raises(UsageError, match="find has no option servce"):
+        hub.trace.last().find(servce="db")
+
+
 def test_an_unknown_trace_is_not_found(hub):
     with pytest.raises(NotFoundError, match="abcdef"):
         hub.trace.get("abcdef")

@@ -389,8 +389,11 @@ def _prefix_of(given: object) -> str:
         digits = given.strip().lower()
         if _SHORTEST <= len(digits) <= 32 and _DIGITS.issuperset(digits):  # noqa: PLR2004 - a W3C id
             return digits
+    hint = "hub.trace.list() (%trace list) lists the traces; job:ID, workflow:NAME and event:ID"
+    if isinstance(getattr(given, "trace_id", None), str):  # a job, an event, an error
+        hint = "it has one: hub.trace.get(value.trace_id)"
     raise UsageError(
         f"a trace's id must be {_SHORTEST} to 32 hexadecimal digits, got {given!a:.80}",
         service="trace",
-        hint="hub.trace.list() (%trace list) lists the traces; job:ID, workflow:NAME and event:ID",
+        hint=hint,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["Trace", "TraceList"]
 _MOST_LINKS = 20
 
 
+@refuse_unknown("trace")
 class Trace:
     """The spans of one trace, of every process that wrote some.
 
