@@ -21,7 +21,8 @@ from tests.metrics import address_of, get, samples, scrape
 from tests.waiting import until
 
 JOBS = """
-import time
+import os, time
+from concurrent.futures import ProcessPoolExecutor
 
 def echo(job):
     if job.data == "never":
@@ -29,6 +30,13 @@ def echo(job):
     if job.data == "once" and job.attempt == 1:
         raise KeyError
     return job.data
+
+def dies(job):
+    if not job.data:
+        os.kill(os.getpid(), 9)
+
+def pool():
+    return ProcessPoolExecutor(1)
 
 def slow(job):
     job.log("begun")
@@ -148,6 +156,21 @@ def test_the_tasks_of_agents_are_counted(worker, tmp_path):
     }
     assert found["agentnb_agent_workers", "write"] == 1
     assert ("agentnb_call_duration_seconds_count", "workflow", "task", "ok") in found
+
+
+def test_a_worker_whose_pool_is_broken_is_not_ready(worker, queue):
+    one = worker(queue.name, "--processor", "jobs:dies", "--executor", "jobs:pool")
+    address = address_of(one)
+    until(lambda: get(address, "/readyz")[0] == 200)
+    queue.add(attempts=1)
+    one.hear("1 failed|its worker died|takes no attempts")
+    job = queue.add(1)
+    _, text = until(lambda: (new := get(address, "/readyz"))[0] == 503 and new)
+    assert json.loads(text)["services"]["executor"] == "away"
+    one.hear("the executor takes no attempts: .*; start the worker again")
+    one.process.kill()
+    one.wait()
+    assert job.refresh().state in {"waiting", "active"}  # and was not failed
 
 
 def test_a_worker_is_live_and_ready_until_it_is_told_to_stop(worker, queue):

@@ -270,7 +270,8 @@ def test_a_broken_executor_says_so_and_loses_nothing(queue, caplog, until, monke
     queue.work(jobs.who, executor=broken, concurrency=1)
     job = queue.add(1)
     until(lambda: broken.calls > 1)
-    assert "the executor takes no attempts: all are gone" in caplog.text
+    assert "takes no attempts: all are gone; start the worker again" in caplog.text
+    assert queue.worker.elsewhere.away
     queue.stop()
     assert (job.state, job.refresh().attempt) == ("waiting", 0)
     queue.work(jobs.who, concurrency=1)

@@ -86,6 +86,7 @@ def _until_stopped(
         status.signals = signals
         for one in consumers:
             one.start()
+        status.executor_away = lambda: any(one.executor_away for one in consumers)
         status.started = True
         while not signals.wait(_LOOK_SECONDS) and not is_done():
             for one in consumers:

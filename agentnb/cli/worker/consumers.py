@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.queue import Queue
     from agentnb.core.work.attempt import Attempt
+    from agentnb.core.work.worker import Worker as BaseWorker
     from agentnb.core.workflow import Worker
 
 __all__ = ["AgentConsumer", "Consumer", "QueueConsumer"]
@@ -59,6 +60,11 @@ class Consumer:
     @property
     def busy(self) -> int:
         """How many units run."""
+        raise NotImplementedError
+
+    @property
+    def executor_away(self) -> bool:
+        """Whether its executor takes no attempts."""
         raise NotImplementedError
 
     def _stop(self) -> bool:
@@ -124,6 +130,11 @@ class QueueConsumer(Consumer):
         """How many jobs run."""
         worker = self._queue.worker
         return worker.busy if worker is not None else 0
+
+    @property
+    def executor_away(self) -> bool:
+        """Whether its executor takes no attempts."""
+        return _is_away(self._queue.worker)
 
     def look(self) -> None:
         """Look for a newer processor; while it is refused, nothing is claimed."""
@@ -270,9 +281,18 @@ class AgentConsumer(Consumer):
         return self._worker.busy if self._worker is not None else 0
 
     @property
+    def executor_away(self) -> bool:
+        """Whether its executor takes no attempts."""
+        return _is_away(self._worker)
+
+    @property
     def left(self) -> int:
         """How many tasks of its agents wait, run or are delayed."""
         return self._worker.left() if self._worker is not None else 0
 
     def _stop(self) -> bool:
         return self._workflows.stop(self._options.grace)
+
+
+def _is_away(worker: BaseWorker | None) -> bool:
+    return worker is not None and worker.elsewhere is not None and worker.elsewhere.away

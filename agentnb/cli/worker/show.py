@@ -57,7 +57,7 @@ def line_of(record: logging.LogRecord) -> tuple[str, str] | None:
         return None
     words = f"{queue}  {job}" if job else str(queue)
     # One line each: an error's text may have several.
-    return outcome, " ".join(f"{words}  {what}".split("\n"))[:_LONGEST]
+    return outcome, " ".join(f"{words}  {what}".lstrip().split("\n"))[:_LONGEST]
 
 
 class JobLines(logging.Handler):

@@ -30,12 +30,15 @@ class Status:
         True while it claims work.
     signals
         Those that stop it; None before it started.
+    executor_away
+        Returns whether an executor of the worker takes no attempts.
     """
 
     def __init__(self) -> None:
         self.started = False
         self.stopped = False
         self.signals: Signals | None = None
+        self.executor_away: Callable[[], bool] = lambda: False
 
     @property
     def word(self) -> str:
@@ -100,6 +103,8 @@ def offered(
         if word == "working":
             found = hub.ready(_READY_SECONDS).services
             services = {name: state.partition(":")[0] for name, state in found.items()}
+            if status.executor_away():
+                services["executor"] = "away"
         ok = word == "working" and all(state == "ok" for state in services.values())
         code = HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE
         return as_json(code, ok=ok, state=word, services=services)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ _LONGEST_GRACE = 2.0
 _CANCEL_SECONDS = 5.0
 _REFUSED_SECONDS = 5.0
 _BROKEN_SECONDS = 1.0
+_AWAY_SECONDS = 10.0  # an idle worker tries nothing, and is not away for ever
 SILENT = "its process gave no sign of life"
 
 
@@ -128,11 +130,26 @@ class Elsewhere:
         self._log = log
         self._unpack = unpack
         self._owned = owned
-        self._broken = OutageTracker(log, "the executor takes no attempts", "it takes them again")
-        self._refused = OutageTracker(log, "attempts are refused", "attempts are accepted again")
+        self._broken = OutageTracker(
+            log,
+            "the executor takes no attempts",
+            "the executor takes attempts again",
+            cooldown=_AWAY_SECONDS,
+        )
+        self._refused = OutageTracker(
+            log,
+            "attempts are refused",
+            "attempts are accepted again",
+            cooldown=_AWAY_SECONDS,
+        )
 
     def __str__(self) -> str:
         return str(self.executor)
+
+    @property
+    def away(self) -> bool:
+        """Whether the executor has just taken no attempt, and none since."""
+        return self._broken.cooling_down or self._refused.cooling_down
 
     def check(self) -> None:
         """Try the executor before anything is claimed.
@@ -170,8 +187,7 @@ class Elsewhere:
         try:
             future, waiter = self.executor.call(far.run, record)
         except Exception as error:
-            self._broken.failed(error)
-            attempt.pause(_BROKEN_SECONDS)
+            self._note_broken(attempt, error)
             raise Released from error
         remote = attempt.remote = RemoteCall(future, waiter, self._store.lease)
         attempt.on_stop(remote.wake)
@@ -232,6 +248,12 @@ class Elsewhere:
         value = self._unpack(reply.value) if reply.kind is OutcomeKind.COMPLETED else None
         return Outcome(reply.kind, value, reply.failure, reply.delay, reply.ms)
 
+    def _note_broken(self, attempt: Attempt, error: BaseException) -> None:
+        """Say once that the executor takes nothing, and let the attempt's thread wait a while."""
+        lasting = isinstance(error, BrokenExecutor)  # such a pool never works again
+        self._broken.failed(f"{error}; start the worker again" if lasting else error)
+        attempt.pause(_BROKEN_SECONDS)
+
     def _refuse(self, attempt: Attempt, why: object) -> Released:
         """Say once why attempts are refused, and return what puts this one back after a while."""
         self._refused.failed(why)
@@ -248,8 +270,7 @@ class Elsewhere:
         )
         if pulse is None:
             if error is not None:
-                self._broken.failed(error)
-                attempt.pause(_BROKEN_SECONDS)
+                self._note_broken(attempt, error)
             raise Released
         remote.pulse = pulse
         if is_dead(pulse.by):
