@@ -40,6 +40,9 @@ def moment(name: str, text: str | None, zone: str | None, service: str) -> dt.da
     except (TypeError, ValueError) as error:
         hint = f"--{name} 2030-01-01T08:00, or 2030-01-01T08:00+01:00"
         raise refused(name, "a time such as 2030-01-01T08:00", text, service, hint) from error
-    if found.tzinfo is None and zone is not None:
-        return found.replace(tzinfo=zone_of(zone, service))
-    return found
+    if found.tzinfo is not None:
+        return found
+    if zone is None:
+        hint = f"--{name} {found.isoformat('T', 'minutes')}+01:00, or with a cron line --tz ZONE"
+        raise refused(name, "a time with a zone", text, service, hint)
+    return found.replace(tzinfo=zone_of(zone, service))

@@ -14,7 +14,10 @@ from dataclasses import replace
 import pytest
 
 from agentnb.core.clock import Clock
+from agentnb.core.errors import UsageError
+from agentnb.core.hints import use_magics
 from agentnb.core.queue import Queues
+from agentnb.core.work.limits import checked_limits
 from agentnb.core.work.store import Claim
 
 from .queue_claims import LOST, dead_here, finish, held_of
@@ -203,3 +206,28 @@ def drain(play):
     assert rest == sorted(model.waiting, key=model.waiting.get)
     kept = {key.decode().rpartition(":")[2] for key in store.redis.keys(f"{store.base}:*")}
     assert not kept & {"inbox", "lanes", "ready", "blocked", "at", "room", "places"}
+
+
+@pytest.mark.parametrize(
+    ("service", "magic"),
+    [
+        ("queue", "%queue limit QUEUE 10 --per 60"),
+        ("workflow", "%workflow limit AGENT 10 --per 60"),
+    ],
+)
+def test_the_hint_of_a_bad_limit_names_the_magic_while_a_shell_has_it(service, magic):
+    shell = object()
+    use_magics(shell, on=True)
+    try:
+        for given in (
+            (0, 60, None),
+            (10, None, None),
+            (10, 0, None),
+            (None, 60, None),
+            (None,) * 3,
+        ):
+            with pytest.raises(UsageError) as caught:
+                checked_limits(*given, service=service)
+            assert magic in caught.value.hint
+    finally:
+        use_magics(shell, on=False)

@@ -6,14 +6,17 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import time
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentnb.core.errors import UsageError
+from agentnb.core.work.schedules.schedule import ScheduleInfo, schedule_table
 from agentnb.core.work.schedules.timing import Timing, timing
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -246,6 +249,13 @@ NOW = at("2026-03-01 00:00")
         ({"cron": "0 0 32 * *"}, "its day-of-month is not one"),
         ({"cron": "0 0 * * MOM"}, "its day-of-week is not one"),
         ({"cron": "*/0 * * * *"}, "its minute is not one"),
+        ({"cron": "*/90 * * * *"}, "the step of its minute 1 to 60, got '*/90 * * * *'"),
+        ({"cron": "*/90 * * * * *"}, "the step of its second 1 to 60"),
+        ({"cron": "0,5/61 * * * *"}, "the step of its minute 1 to 60"),
+        ({"cron": "0 */36 * * *"}, "the step of its hour 1 to 24"),
+        ({"cron": "0 0 */60 * *"}, "the step of its day 1 to 31"),
+        ({"cron": "0 0 1 */18 *"}, "the step of its month 1 to 12"),
+        ({"cron": "0 0 * * */14"}, "the step of its weekday 1 to 7"),
         ({"cron": "0 0 L/2/3 * *"}, "cron must be a cron line"),
         ({"cron": "0 2 * *"}, "a cron line of 5 or 6 fields"),
         ({"cron": "@reboot"}, "cron must be a cron line"),
@@ -295,6 +305,18 @@ def test_what_is_no_time_is_refused_with_a_hint(words: dict[str, object], messag
     assert caught.value.hint
 
 
+def test_a_step_as_long_as_its_field_is_a_line() -> None:
+    for line in ("*/60 * * * *", "0 */24 * * *", "0 0 1 */12 *", "*/60 * * * * *"):
+        assert timing(line, None, service="queue", now=NOW).cron == line
+
+
+def test_a_step_that_is_too_long_is_given_in_seconds() -> None:
+    with pytest.raises(UsageError) as caught:
+        timing("*/90 * * * *", None, service="queue", now=NOW)
+
+    assert "every=5400 is every 90 minutes" in (caught.value.hint or "")
+
+
 def test_the_nearest_time_zone_is_named() -> None:
     for typed, near in (("Europe/Berlni", "Europe/Berlin"), ("berlin", "Europe/Berlin")):
         with pytest.raises(UsageError) as caught:
@@ -316,3 +338,28 @@ def test_time_zones_are_there_on_a_machine_without_any() -> None:
     )
 
     assert float(shown.stdout) == Timing("0 2 * * *", tz="Europe/Berlin").after(1_790_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("target", "made", "why"),
+    [
+        ("queue", "job", "hub.queue('reports').resume()"),
+        ("tasks", "workflow", "no worker of agents runs"),
+    ],
+)
+def test_the_table_says_that_a_schedule_is_late_and_what_fires_it(target, made, why) -> None:
+    every = timing(None, 60, service="queue", now=NOW)
+    late = ScheduleInfo(
+        "poll", "reports", every, "latest", "allow", paused=False, due=time.time() - 60
+    )
+    others = [
+        msgspec.structs.replace(late, due=time.time() + 60),
+        msgspec.structs.replace(late, due=None),
+        msgspec.structs.replace(late, paused=True),
+    ]
+
+    shown = str(schedule_table([late], target=target, made=made, empty=""))
+
+    assert "poll: due since" in shown
+    assert why in shown
+    assert "due since" not in str(schedule_table(others, target=target, made=made, empty=""))

@@ -81,22 +81,28 @@ def checked_limits(
     rate must be 1 to 1,000,000, got 0
     """
     limits = []
+    magic = "workflow limit AGENT" if service == "workflow" else "queue limit QUEUE"
+    example = f"limit(10, per=60) (%{magic} 10 --per 60)"
     if rate is not None:
-        number = whole("rate", rate, service=service, most=MOST, hint="limit(10, per=60)")
+        number = whole("rate", rate, service=service, most=MOST, hint=example)
         if per is None:
             raise UsageError(
                 f"a rate of {number:,} needs per, its seconds",
                 service=service,
-                hint=f"limit({number}, per=60) (--per 60)",
+                hint=f"limit({number}, per=60) (%{magic} {number} --per 60)",
             )
         limits.append(
-            Limit(number, amount("per", per, service=service, least=SHORTEST, most=LONGEST), by=by)
+            Limit(
+                number,
+                amount("per", per, service=service, least=SHORTEST, most=LONGEST, hint=example),
+                by=by,
+            )
         )
     elif per is not None:
         raise UsageError(
             "per belongs to a rate, and none was given",
             service=service,
-            hint=f"limit(10, per={per!r:.20})",
+            hint=f"limit(10, per={per!r:.20}) (%{magic} 10 --per {per!s:.20})",
         )
     if concurrency is not None:
         hint = "limit(concurrency=4) (--concurrency 4)"
@@ -106,6 +112,7 @@ def checked_limits(
         raise UsageError(
             "a limit is a rate, a concurrency or both, and none was given",
             service=service,
-            hint="limit(10, per=60), limit(concurrency=4); unlimit() removes limits",
+            hint=f"limit(10, per=60), limit(concurrency=4) (%{magic} 10 --per 60, or "
+            "--concurrency 4); unlimit() removes limits",
         )
     return limits

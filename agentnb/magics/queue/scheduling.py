@@ -84,6 +84,12 @@ def _make(call: Call, queues: Queues) -> Table:
     if "correlation" in call.options:
         options["correlation_id"] = call.options["correlation"]
     options |= bounds_of(call, "queue")
+    if every is not None and len(words[1].split()) > 1:  # no queue has such a name
+        raise UsageError(
+            f"--every and the cron line {words[1]!r:.40} do not go together",
+            service="queue",
+            hint=_FORM,
+        )
     queue = queues.get_queue(words[before])
     cron = None if every is not None else words[1]
     made = queue.schedule(words[0], cron, data, every=every, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.format import clock
+from agentnb.core.hints import rendered
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import choice, whole
 from agentnb.core.table import Column, Table
@@ -38,6 +40,7 @@ T = TypeVar("T")
 _LONGEST = 200
 _SHOWN_TIMES = 3
 _MOST_TIMES = 1000
+_LATE_SECONDS = 10.0  # a worker that lives fires within a second
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True):
@@ -235,6 +238,16 @@ def there_is_none(name: str, known: Iterable[str], where: str, service: str) -> 
     )
 
 
+def _why_late(one: ScheduleInfo, made: str) -> str:
+    if made == "job":
+        name = one.target
+        return rendered(
+            f"queue {name} is paused, or no worker of it runs: hub.queue({name!r}).resume(), "
+            f"hub.queue({name!r}).work(function) (%queue resume {name}, %queue work {name})"
+        )
+    return rendered("no worker of agents runs: hub.workflows.work() (%workflow work)")
+
+
 def schedule_table(infos: Iterable[ScheduleInfo], *, target: str, made: str, empty: str) -> Table:
     """Return schedules as a table, with their next three times on this machine's clock.
 
@@ -251,10 +264,14 @@ def schedule_table(infos: Iterable[ScheduleInfo], *, target: str, made: str, emp
     notes = []
     for one in infos:
         first, *rest = [*one.next_times(_SHOWN_TIMES), None][:_SHOWN_TIMES]
-        then = ", ".join(clock(time) for time in rest if time is not None)
+        then = ", ".join(clock(at) for at in rest if at is not None)
         zone = one.timing.tz if one.timing.cron is not None else ""
         row = (one.name, one.target, one.timing.text, zone, one.state)
         rows.append((*row, first, then, one.last, one.last_id))
+        if one.due is not None and not one.paused and one.due < time.time() - _LATE_SECONDS:
+            notes.append(
+                f"{one.name}: due since {clock(one.due)} and not fired: {_why_late(one, made)}"
+            )
         if one.error is not None:
             notes.append(f"{one.name}: the last firing made nothing: {one.error}")
     columns = (

@@ -30,6 +30,15 @@ _ALIASES: Final = {
     "@annually": "0 0 1 1 *",
 }
 _FIELDS: Final = {5, 6}
+_SIZES: Final = (
+    ("weekday", 7, 0),
+    ("month", 12, 0),
+    ("day", 31, 86_400),
+    ("hour", 24, 3600),
+    ("minute", 60, 60),
+    ("second", 60, 1),
+)
+"""The fields of a line from its end: how many values each has, and its seconds."""
 _LONGEST_EVERY = 100 * 366 * 86400.0
 _LONGEST_LINE = 500
 _YEARS = 9000
@@ -288,7 +297,25 @@ def _line(given: Any, service: str) -> str:
         raise refused("cron", "a cron line of 5 or 6 fields", given, service, hint)
     line = " ".join(words).upper()
     _check_line(line, given, service)
+    _check_steps(line, given, service)
     return line
+
+
+def _check_steps(line: str, given: str, service: str) -> None:
+    """Refuse a step that is longer than its field: */90 would fire each hour."""
+    words = line.split()
+    for word, (field, size, seconds) in zip(reversed(words), _SIZES, strict=False):
+        for part in word.split(","):
+            step = part.partition("/")[2]
+            if step.isdecimal() and int(step) > size:
+                every = f"every={int(step) * seconds} is every {step} {field}s; "
+                raise refused(
+                    "cron",
+                    f"a cron line, and the step of its {field} 1 to {size}",
+                    given,
+                    service,
+                    (every if seconds else "") + _EXAMPLE,
+                )
 
 
 def _check_line(line: str, given: str, service: str) -> None:
