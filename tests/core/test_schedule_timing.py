@@ -360,6 +360,7 @@ def test_the_table_says_that_a_schedule_is_late_and_what_fires_it(target, made, 
 
     shown = str(schedule_table([late], target=target, made=made, empty=""))
 
+    assert (late.is_late, [one.is_late for one in others]) == (True, [False] * 3)
     assert "poll: due since" in shown
     assert why in shown
     assert "due since" not in str(schedule_table(others, target=target, made=made, empty=""))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 import agentnb
+from agentnb.core.work.schedules.schedule import ScheduleInfo
+from agentnb.core.work.schedules.timing import Timing
 from agentnb.core.workflow import Task
+from agentnb.panels.base.schedules import Schedules
 from agentnb.panels.queue.view import QueuePanel
 from agentnb.panels.workflow.view import WorkflowPanel
 from tests.waiting import until
@@ -81,3 +85,11 @@ def test_a_panel_without_schedules_shows_no_table_of_them(hub):
         assert refreshed(view).schedules.parts[1].layout.display == "none"
     finally:
         view.panel.close()
+
+
+@pytest.mark.parametrize(("due", "word"), [(-60, "late"), (60, "active")])
+def test_a_schedule_that_no_worker_fires_is_late(due, word):
+    timing = Timing(every=60.0)
+    due += time.time()
+    info = ScheduleInfo("poll", "feeds", timing, "latest", "allow", paused=False, due=due)
+    assert str(Schedules._row("poll", info)[3]) == word

@@ -131,7 +131,7 @@ class Schedules:
             name,
             info.timing.text,
             zone,
-            state(info.state, _TONES[info.state]),
+            state("late", "warn") if info.is_late else state(info.state, _TONES[info.state]),
             clock(first),
             ", ".join(clock(time) for time in rest if time is not None),
             clock(info.last),

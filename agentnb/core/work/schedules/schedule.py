@@ -86,6 +86,12 @@ class ScheduleInfo(msgspec.Struct, frozen=True):
         """``active``, ``paused`` or ``ended``."""
         return "paused" if self.paused else "active" if self.due is not None else "ended"
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it is due, and no worker has fired it."""
+        late = time.time() - _LATE_SECONDS
+        return self.state == "active" and self.due is not None and self.due < late
+
     def next_times(self, n: int = _SHOWN_TIMES) -> list[dt.datetime]:
         """Return the next times at which it fires, on this machine's clock.
 
@@ -268,7 +274,7 @@ def schedule_table(infos: Iterable[ScheduleInfo], *, target: str, made: str, emp
         zone = one.timing.tz if one.timing.cron is not None else ""
         row = (one.name, one.target, one.timing.text, zone, one.state)
         rows.append((*row, first, then, one.last, one.last_id))
-        if one.due is not None and not one.paused and one.due < time.time() - _LATE_SECONDS:
+        if one.is_late and one.due is not None:
             notes.append(
                 f"{one.name}: due since {clock(one.due)} and not fired: {_why_late(one, made)}"
             )
