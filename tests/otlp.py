@@ -27,12 +27,16 @@ class Receiver:
     def __init__(self):
         self.spans, self.scopes, self.headers = [], [], []
         self.refuse = None
+        self.redirect = None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if receiver.refuse is None:
+                if receiver.redirect is not None:
+                    self.send_response(302)
+                    self.send_header("Location", receiver.redirect)
+                elif receiver.refuse is None:
                     receiver.take(self.path, dict(self.headers), body)
                     self.send_response(200)
                 else:

@@ -129,6 +129,14 @@ def test_a_receiver_that_is_away_is_an_error_without_a_secret(capsys, monkeypatc
 
 
 @pytest.mark.usefixtures("trace")
+def test_a_receiver_that_redirects_has_not_taken_the_spans(capsys):
+    with receiving() as receiver:
+        receiver.redirect = f"{receiver.url}/login"
+        assert main(["trace", "export", "--otlp", receiver.url]) == 2
+    assert "it answered 302, a redirect" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("trace")
 def test_a_receiver_that_tells_a_header_back_shows_no_secret(capsys, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-key={CANARY}")
     with receiving() as receiver:
@@ -136,6 +144,7 @@ def test_a_receiver_that_tells_a_header_back_shows_no_secret(capsys, monkeypatch
         assert main(["trace", "export", "--otlp", receiver.url]) == 2
     said = capsys.readouterr().err
     assert "no such key: ••••••" in said
+    assert "hint: OTEL_EXPORTER_OTLP_HEADERS=" in said
     assert CANARY not in said
 
 

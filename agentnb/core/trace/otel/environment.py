@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.errors import ConfigError, UnavailableError, UsageError
 from agentnb.core.redact import Redactor
 
 if TYPE_CHECKING:
@@ -87,13 +87,25 @@ class OTLPTarget:
     def sink(self) -> Sink:
         """Return a sink that sends there; imports the exporter."""
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from requests import Session
 
         from agentnb.core.trace.otel.sinks import ExporterSink
 
-        return ExporterSink(OTLPSpanExporter(self.url, headers=self._headers), owned=True)
+        session = Session()
+        session.hooks["response"].append(_refuse_redirect)
+        exporter = OTLPSpanExporter(self.url, headers=self._headers, session=session)
+        return ExporterSink(exporter, owned=True)
 
     def __repr__(self) -> str:
         return f"OTLPTarget({self.redactor(self.url)})"
+
+
+def _refuse_redirect(response: Any, **_: Any) -> None:
+    """Refuse a redirect: a login page that answers 200 has not taken the spans."""
+    if response.is_redirect:
+        status = response.status_code
+        response.close()
+        raise UnavailableError(f"it answered {status}, a redirect", service="trace")
 
 
 def target_of(variable: Callable[[str], str | None], url: str | None = None) -> OTLPTarget:

@@ -125,6 +125,9 @@ def _value(value: Attribute) -> dict[str, Any]:
     return {"stringValue": value}
 
 
+_LOGIN = "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN, as the receiver wants it"
+
+
 def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | None = None) -> str:
     """Send a trace to a receiver of OTLP over HTTP; return its URL.
 
@@ -162,7 +165,9 @@ def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | N
                     raise UnavailableError(
                         f"{shown} did not take the spans: {trace.redactor(target.redactor(error))}",
                         service="trace",
-                        hint="is a collector listening there, for OTLP over HTTP? "
+                        hint=_LOGIN
+                        if "code: 401" in error or "code: 403" in error
+                        else "is a collector listening there, for OTLP over HTTP? "
                         "Its port is usually 4318",
                     )
     finally:
