@@ -116,6 +116,22 @@ def test_tasks_and_jobs_run_in_processes_of_one_worker(place, start_worker, tmp_
     assert worker.end() == 0
 
 
+def test_a_task_that_kills_its_process_is_told_and_counted(place, start_worker, tmp_path, hub):
+    (tmp_path / "far_app.py").write_text(
+        FAR + '\n@agent("dies", attempts=2, backoff=0.01)\n'
+        "def dies(task, ctx):\n    os.kill(os.getpid(), 9)\n"
+    )
+    words = ("--app", "far_app", "--agents", "--concurrency", "1", "--executor", "processes")
+    worker = start_worker(place["AGENTNB_HOME"], *words, **place)
+    worker.hear("worker started")
+    workflow = hub.workflows.create("x", [Task("dies")], unknown="wait")
+    worker.hear(r"dies  \w+/dies  task is reclaimed: its worker died \(")
+    worker.hear(r"dies  \w+/dies  failed .* attempt 2: its worker died \(")
+    assert workflow.refresh().state == "failed"
+    assert worker.end() == 0
+    assert any("stopped: 0 completed, 1 failed" in line for line in worker.lines)
+
+
 def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     hub, place, start_worker, tmp_path, until
 ):

@@ -12,7 +12,6 @@ from agentnb.core.errors import UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.trace import stamp, use
 from agentnb.core.work.attempt import TimedOut
-from agentnb.core.work.identity import describe
 from agentnb.core.work.store import OutcomeKind
 from agentnb.core.workflow import taped
 from agentnb.core.workflow.execution import TaskExecution, refused
@@ -159,18 +158,18 @@ class TaskHandler:
 
     def reclaimed(self, held: ActiveUnit, failure: Failure, state: str) -> None:
         """Log that a task was taken from a worker that is gone."""
-        del failure
         ref: TaskRef = getattr(held.payload, "ref", held.payload)
+        ended = {"error": failure.error} if state == "failed" else {}
         self._counters.reclaimed("task", ref.agent)
         self._say(
             logging.ERROR if state == "failed" else logging.WARNING,
-            "task was left by its worker",
+            f"task is reclaimed: {failure.error}",
             ref,
             ref.context,
             agent=ref.agent,
             attempt=ref.attempt,
-            worker=describe(held.owner),
             state=state,
+            **ended,
         )
 
     def stamp(self, **data: Any) -> dict[str, Any]:
