@@ -144,7 +144,7 @@ def test_a_receiver_that_tells_a_header_back_shows_no_secret(capsys, monkeypatch
         assert main(["trace", "export", "--otlp", receiver.url]) == 2
     said = capsys.readouterr().err
     assert "no such key: ••••••" in said
-    assert "hint: OTEL_EXPORTER_OTLP_HEADERS=" in said
+    assert "hint: OTEL_EXPORTER_OTLP_HEADERS=NAME=VALUE" in said
     assert CANARY not in said
 
 

@@ -125,7 +125,7 @@ def _value(value: Attribute) -> dict[str, Any]:
     return {"stringValue": value}
 
 
-_LOGIN = "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20TOKEN, as the receiver wants it"
+_LOGIN = "OTEL_EXPORTER_OTLP_HEADERS=NAME=VALUE, with the login that the receiver takes"
 
 
 def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | None = None) -> str:
