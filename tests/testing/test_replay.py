@@ -588,3 +588,32 @@ def test_results_of_git_are_replayed(shared, path):
     with replay(path) as tape:
         tape.hub.files.ensure_directory("app")
         assert work(tape.hub) == first
+
+
+def ask(hub, *, times, reset=False):
+    """Call a host that takes no connections; return the classes of the errors."""
+    found = []
+    api = hub.api("http://127.0.0.1:9", retries=0)
+    for _ in range(times):
+        if reset:
+            api.breakers.of("http://127.0.0.1:9").reset()
+        try:
+            api.get("/x", timeout=5)
+        except UnavailableError as error:
+            found.append(type(error).__name__)
+    return found
+
+
+def test_what_an_open_breaker_refused_is_refused_in_the_replay(shared, path):
+    assert ask(shared, times=6)[-1] == "CircuitOpen"
+    with record(path, hub=shared) as tape:
+        assert ask(shared, times=1) == ["CircuitOpen"]
+    with replay(path) as tape:
+        assert ask(tape.hub, times=1) == ["CircuitOpen"]
+
+
+def test_no_breaker_opens_in_a_replay_that_was_closed_in_the_record(shared, path):
+    with record(path, hub=shared) as tape:
+        assert ask(shared, times=7, reset=True) == ["UnavailableError"] * 7
+    with replay(path) as tape:
+        assert ask(tape.hub, times=7) == ["UnavailableError"] * 7

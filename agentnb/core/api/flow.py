@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -35,6 +36,7 @@ from agentnb.core.headers import hiding
 from agentnb.core.resilience import Deadline
 from agentnb.core.resilience.retry import warn
 from agentnb.core.table import text_of
+from agentnb.core.tape.hook import active
 from agentnb.core.trace import current, outgoing_headers, start_trace, use
 from agentnb.core.trace.files import clean
 from agentnb.core.trace.spans import Span
@@ -292,7 +294,7 @@ def _hop(
         headers = {"cookie": cookie, **headers}
         mask = hiding({"cookie": cookie}, mask)
     deadline.check("api", f"{method} {where}")
-    with state.context.breakers.of(origin_of(url)).guard(), _span(state, method, where) as here:
+    with _guard(state, method, url, headers, content), _span(state, method, where) as here:
         headers = {**outgoing_headers(here), **headers, "traceparent": here.traceparent}
         streams = state.resolved.streams
         silence = deadline.clip(state.resolved.idle)
@@ -304,6 +306,32 @@ def _hop(
         except AgentnbError as error:
             error.hide(mask)  # before the breaker and the span keep what it says
             raise
+
+
+@contextmanager
+def _guard(
+    state: _CallState, method: str, url: str, headers: dict[str, str], content: bytes | None
+) -> Generator[None, None, None]:
+    """Guard an attempt by the breaker of its host, whose refusals are on the tape.
+
+    Calls before the recorded work decide whether it is open, so a replay takes that from the tape.
+    """
+    tape = active()
+    if tape is not None and tape.replays:
+        yield
+        return
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(state.context.breakers.of(origin_of(url)).guard())
+        except CircuitOpen as error:
+            if tape is not None:
+                from agentnb.core.api.taped import refused
+
+                limit, streams = state.resolved.max_bytes, state.resolved.streams
+                out = Outgoing(method, url, headers, content, None, state.deadline, limit, streams)
+                refused(tape, out, error, state.mask)
+            raise
+        yield
 
 
 def _sent(state: _CallState, out: Outgoing, where: str, span: Span) -> Generator[Send, Any, Answer]:

@@ -1,4 +1,4 @@
-"""Attempts on a tape: recorded below retry and breaker, so that the real ones run in a replay."""
+"""Attempts on a tape: recorded below retry, so that the real one runs in a replay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from agentnb.core.api.address import shown
 from agentnb.core.api.request import Answer, TransportFailure
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from agentnb.core.api.request import Outgoing
     from agentnb.core.api.transport import Transport
+    from agentnb.core.errors import CircuitOpen
     from agentnb.core.tape.hook import Tape
 
-__all__ = ["asend", "send"]
+__all__ = ["asend", "refused", "send"]
 
 _BOUNDARY = re.compile(r"boundary=\"?([^\";]+)")
 _LARGEST = 64_000  # bytes of a body that are compared as they are; else their digest
@@ -167,6 +168,19 @@ async def asend(
 
     operation, mask = _how(out, redactor)
     return _answered(await tape.acall(operation, _light(out), do, mask))
+
+
+def refused(
+    tape: Tape, out: Outgoing, error: CircuitOpen, redactor: Callable[[str], str]
+) -> NoReturn:
+    """Record an attempt that an open breaker refused, and raise the breaker's error."""
+
+    def do() -> NoReturn:
+        raise error
+
+    operation, mask = _how(out, redactor)
+    tape.call(operation, _light(out), do, mask)
+    raise error
 
 
 def _light(out: Outgoing) -> Outgoing:
