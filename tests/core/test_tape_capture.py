@@ -167,3 +167,12 @@ def test_a_function_that_no_test_can_import_is_refused(project, jobs):
     with pytest.raises(UsageError, match="cannot be captured: it has none"):
         hub.trace.capture(f"job:{jobs[2]}", test=path)
     assert not path.exists()
+
+
+def test_a_notebook_in_another_folder_than_the_test_finds_the_tape(project, jobs):
+    folder, hub = project
+    made = hub.trace.capture(
+        f"job:{jobs[0]}", test=folder / "apart" / "test_a.py", to=folder / "books" / "a.ipynb"
+    )
+    source = nbformat.read(made.notebook, as_version=4).cells[-1].source
+    assert f'replay("../apart/{made.tapes[0].name}")' in source

@@ -219,6 +219,9 @@ def test_an_attempt_that_failed_becomes_a_test_by_one_line(run, shell, tmp_path,
     assert "--record failed" in caught.value.hint
     with pytest.raises(UsageError, match="neither was named"):
         run("%trace capture job:none")
+    for line in ("%trace capture", "%trace capture --test test_night.py"):
+        with pytest.raises(UsageError, match="%trace capture takes ID, not 0 arguments"):
+            run(line)
     tape = run("hub.settings.home") / "tapes" / "20260101T000000-job-k3x9-1.tape.json"
     tape.parent.mkdir()
     unit = {"kind": "job", "id": "k3x9", "function": "json:dumps", "data": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -15,7 +16,6 @@ from agentnb.core.tape.flight import FOLDER
 from agentnb.core.tape.matching import label
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable
 
 __all__ = ["Captured", "capture", "home_of"]
@@ -274,7 +274,7 @@ def _notebook_of(pairs: list[tuple[dict[str, Any], Path]], folder: Path, about: 
         )
         cells.append(_markdown(title))
         source = (
-            f"with replay({json.dumps(str(path.relative_to(folder)))}) as tape:\n"
+            f"with replay({json.dumps(os.path.relpath(path, folder))}) as tape:\n"
             f"    result = tape.run({_function(document)})"
         )
         if failure is None:

@@ -186,7 +186,7 @@ class Grammar:
     def _verb(self, line: str, at: int, namespace: Mapping[str, Any]) -> Verb | None:
         name = line[at:].split(None, 1)[0]
         verb = self.verbs.get(name)
-        if verb is not None and (not self.free or self._fits(verb, line, at, namespace)):
+        if verb is not None and (not self.free or self.fits(verb, line, at, namespace)):
             return verb
         if self.free:
             return None
@@ -198,7 +198,7 @@ class Grammar:
         hint = hint or did_you_mean(name, self.verbs) or f"verbs: {', '.join(self.verbs)}"
         raise UsageError(f"%{self.noun} has no verb {name!r}", service=self.service, hint=hint)
 
-    def _fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:
+    def fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:
         """Return whether a line is the verb: free text may begin with the same word.
 
         `begin` is the verb, `begin transaction` is SQL.

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, rows, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["GRAMMAR", "with_verb"]
 
@@ -83,7 +88,16 @@ _OPTIONS = (
 
 _ABOUT = "what a cell, a job or a workflow caused, in every process"
 
-GRAMMAR = Grammar(
+
+class _Grammar(Grammar):
+    """The grammar of a magic whose free text, an ID, never begins with a verb."""
+
+    def fits(self, verb: Verb, line: str, at: int, namespace: Mapping[str, Any]) -> bool:  # noqa: ARG002 - as in every grammar
+        """Return that each line that begins with a verb is the verb."""
+        return True
+
+
+GRAMMAR = _Grammar(
     "trace",
     _ABOUT,
     _VERBS,
