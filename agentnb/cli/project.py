@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,5 +20,5 @@ def run(options: argparse.Namespace) -> int:
         print(f"made  {made.folder / name}")
     for name in made.kept:
         print(f"kept  {made.folder / name}, as it was")
-    print(f"next: cd {made.folder} && agentnb doctor && python -m pytest")
+    print(f"next: cd {shlex.quote(str(made.folder))} && agentnb doctor && python -m pytest")
     return 0

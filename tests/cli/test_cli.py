@@ -163,6 +163,10 @@ def test_init_says_what_it_made_and_refuses_what_is_there(agentnb, tmp_path):
     again = agentnb("init", "shop")
     assert (again.returncode, again.stdout) == (2, "")
     assert f"hint: agentnb init --force {folder} makes what is missing" in again.stderr
+    beside = agentnb("init", "two words/shop")
+    assert f"next: cd '{tmp_path / 'two words' / 'shop'}' && " in beside.stdout
+    again = agentnb("init", "two words/shop").stderr
+    assert f"--force '{tmp_path / 'two words' / 'shop'}' makes" in again
     (folder / "Dockerfile").unlink()
     forced = agentnb("init", "--force", "shop").stdout
     assert [line for line in forced.splitlines() if line.startswith("made ")] == [

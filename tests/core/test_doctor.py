@@ -138,11 +138,11 @@ def test_settings_that_cannot_be_read_are_a_finding_and_the_rest_is_examined(
 
 
 def test_the_home_of_everybody_is_a_warning_and_stays_as_it_is(folder):
-    place = folder / ".agentnb"
-    place.mkdir()
+    place = folder / "two words" / ".agentnb"
+    place.mkdir(parents=True)
     place.chmod(0o755)
-    (row,) = of(check(folder, "home"), "home")
-    assert (row.state, row.mend) == ("warning", f"chmod 700 {place}")
+    (row,) = of(check(place.parent, "home"), "home")
+    assert (row.state, row.mend) == ("warning", f"chmod 700 '{place}'")
     assert place.stat().st_mode & 0o777 == 0o755
 
 

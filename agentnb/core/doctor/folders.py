@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from agentnb.core.doctor.diagnosis import FAILED, OK, WARNING, Finding
@@ -76,7 +77,7 @@ def _home(folder: Path, needed: bool) -> Iterator[Finding]:  # noqa: FBT001 - ca
                 "home",
                 WARNING,
                 f"{folder} is open to other users (mode {mode:04o})",
-                f"chmod 700 {folder}",
+                f"chmod 700 {quote(str(folder))}",
             )
             return
         found.append(f"mode {mode:04o}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from agentnb.core.errors import ConfigError, UsageError
@@ -124,7 +125,7 @@ def _check_folder(folder: Path, texts: dict[str, str], *, force: bool) -> None:
             raise UsageError(
                 f"{folder} is a link",
                 service="project",
-                hint=f"agentnb init {folder.resolve()}, where it leads",
+                hint=f"agentnb init {quote(str(folder.resolve()))}, where it leads",
             )
         if around.exists() and not around.is_dir():
             raise UsageError(
@@ -137,7 +138,8 @@ def _check_folder(folder: Path, texts: dict[str, str], *, force: bool) -> None:
         raise UsageError(
             f"{folder} holds files: {', '.join(there[:5])}{', ...' if there[5:] else ''}",
             service="project",
-            hint=f"agentnb init --force {folder} makes what is missing, and overwrites nothing",
+            hint=f"agentnb init --force {quote(str(folder))} makes what is missing, and "
+            "overwrites nothing",
         )
     for one in _linked(folder, texts):
         raise UsageError(

@@ -7,6 +7,7 @@ import re
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
+from shlex import quote
 
 from agentnb.core.errors import UsageError
 
@@ -33,14 +34,14 @@ def check_name(folder: Path) -> str:
         raise UsageError(
             f"the project's folder is its package too, and {name!r} is no name of one",
             service="project",
-            hint=f"agentnb init {_suggestion(folder)}",
+            hint=f"agentnb init {quote(str(_suggestion(folder)))}",
         )
     reason = _taken(name, folder)
     if reason:
         raise UsageError(
             f"the project's package cannot be called {name}: {reason}",
             service="project",
-            hint=f"agentnb init {folder.with_name(f'{name}_app')}",
+            hint=f"agentnb init {quote(str(folder.with_name(f'{name}_app')))}",
         )
     return name
 
