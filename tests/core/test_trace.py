@@ -394,6 +394,35 @@ def test_a_folder_that_cannot_be_written_breaks_nothing(folder, tmp_path, caplog
     assert "no longer written" in caplog.text
 
 
+def test_a_folder_that_can_be_written_again_is(tmp_path, caplog, monkeypatch):
+    folder = tmp_path / "logs"
+    folder.write_text("not a folder")
+    tracer = Tracer(folder)
+    for mended in (False, False, True, True):
+        if mended:
+            if folder.is_file():
+                folder.unlink()
+            monkeypatch.setattr(files, "monotonic", lambda: time.perf_counter() + 1e9)
+        with tracer.span("query", service="db") as span:
+            pass
+        tracer.flush()
+    assert (tracer.failed, tracer.dropped) == (None, 2)
+    assert [one.span_id for one in read_spans(folder, span.trace_id)] == [span.span_id]
+    tracer.close()
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == 2
+    assert "no longer written" in texts[0]
+    assert texts[1] == f"spans are written to {folder} again"
+
+
+def test_a_line_that_a_full_disk_cut_off_does_not_spoil_the_next_one(tmp_path):
+    file = LinesFile(tmp_path, "spans", max_bytes=10**6)
+    file.path.write_bytes(b'{"a": 1}\n{"b"')
+    file.failed = "OSError: no space"
+    assert file.write([b'{"c": 3}\n'])
+    assert json.loads(file.path.read_bytes().splitlines()[-1]) == {"c": 3}
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_full_disk_stops_the_writing_only(tmp_path, caplog):
     (tmp_path / f"spans-{os.getpid()}.jsonl").symlink_to("/dev/full")

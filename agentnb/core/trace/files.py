@@ -22,6 +22,7 @@ __all__ = ["LinesFile", "clean", "clean_text", "encode", "is_running"]
 
 _KEEP = 10
 _LOOK = 0.1
+_AGAIN = 30.0
 _DEEPEST = 6
 _UNCHANGED = frozenset({int, bool, type(None)})
 _LONGEST = 20_000
@@ -105,7 +106,7 @@ class LinesFile:
 
     A file that would pass its cap is renamed to ``.jsonl.1``, replacing the former one. Opening
     also removes the files of dead processes, but for those of the 10 newest processes. A folder
-    that cannot be written to is given up: `failed` says why, nothing is raised.
+    that cannot be written to is given up for 30 s: `failed` says why, nothing is raised.
 
     Parameters
     ----------
@@ -131,6 +132,7 @@ class LinesFile:
         self.stem = stem
         self.max_bytes = max_bytes
         self.failed: str | None = None
+        self._again = 0.0
         self._fd: int | None = None
         self._size = 0
         self._looked = 0.0
@@ -143,14 +145,22 @@ class LinesFile:
 
     def write(self, lines: list[bytes]) -> bool:
         """Append the lines, each with its line break; False if the folder failed."""
-        if self.failed is None:
+        if not self.is_given_up:
             with _writing:
                 try:
-                    self._write(lines)
+                    # A line that was cut off when the disk was full must not spoil the next one.
+                    self._write(lines if self.failed is None else [b"\n", *lines])
+                    self.failed = None
                 except OSError as error:
                     self.failed = f"{type(error).__name__}: {error}"
+                    self._again = monotonic() + _AGAIN
                     self._close()
         return self.failed is None
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the folder failed less than 30 s ago: nothing is tried."""
+        return self.failed is not None and monotonic() < self._again
 
     def close(self) -> None:
         """Close the file; a later `write` opens it again."""

@@ -89,7 +89,7 @@ class Writer(Generic[T]):
     def submit(self, thing: T) -> bool:
         """Queue an item without waiting; return False if it is dropped."""
         queue = self._queue
-        if self._closed or self._file.failed is not None or len(queue) >= self._waiting:
+        if self._closed or self._file.is_given_up or len(queue) >= self._waiting:
             self._drop(1)
             return False
         queue.append(thing)
@@ -98,7 +98,7 @@ class Writer(Generic[T]):
 
     def submit_always(self, thing: T) -> bool:
         """Queue an item though many are waiting; return False if nothing is written at all."""
-        if self._closed or self._file.failed is not None:
+        if self._closed or self._file.is_given_up:
             self._drop(1)
             return False
         self._queue.append(thing)
@@ -144,14 +144,16 @@ class Writer(Generic[T]):
                     self._drop(len(lines))
                     if self._lost is not None:
                         self._lost(lines)
-        if self._file.failed is not None and not self._warned:
-            self._warned = True
-            _logger.warning(
-                "%s are no longer written to %s: %s",
-                self._file.stem,
-                self._file.directory,
-                self._file.failed,
-            )
+        self._say()
+
+    def _say(self) -> None:
+        """Log that the folder failed, and that it takes lines again."""
+        file, failed = self._file, self._file.failed
+        if failed is not None and not self._warned:
+            _logger.warning("%s are no longer written to %s: %s", file.stem, file.directory, failed)
+        elif failed is None and self._warned:
+            _logger.warning("%s are written to %s again", file.stem, file.directory)
+        self._warned = failed is not None
 
     def close(self) -> None:
         """Write what is waiting, stop the thread and close the file."""
