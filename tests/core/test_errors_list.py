@@ -117,6 +117,23 @@ def test_a_secret_that_only_the_reader_knows_is_masked(broken):
     assert "plain-looking-token" not in shown
 
 
+def test_waits_for_a_failed_job_take_no_places_of_errors(tmp_path):
+    def fail(_job):
+        raise ValueError("no")
+
+    with agentnb.connect(home=tmp_path / "home") as hub:
+        for table in ("nowhere", "void"):
+            with pytest.raises(AgentnbError), hub.trace.run("ask"):
+                hub.db.query(f"select * from {table}")
+        hub.queue("q").work(fail)
+        job = hub.queue("q").add(1, attempts=1)
+        for _ in range(5):
+            with pytest.raises(AgentnbError), hub.trace.run("wait"):
+                job.result(timeout=30)
+    with agentnb.connect(home=tmp_path / "home") as later:
+        assert [row.service for row in later.errors(3)] == ["queue", "db", "db"]
+
+
 def test_nothing_is_made_to_find_no_errors(tmp_path):
     with agentnb.connect(home=tmp_path / "home") as hub:
         assert "no errors" in repr(hub.errors())

@@ -209,12 +209,6 @@ def error_table(hub: Hub, limit: int) -> Table:
     """
     opened = hub._opened  # noqa: SLF001 - as above
     lines: list[ErrorLine] = []
-    if TRACER.name in opened or (hub.settings.home / "logs").is_dir():
-        # Those of this process first: a call outside of a cell or a run has no trace in the list.
-        spans = {(span.trace, span.span): span for span in hub.tracer.recent(_SPANS)}
-        for trace in hub.trace.list(limit=limit, failed=True):
-            spans |= {(span.trace, span.span): span for span in trace.spans}
-        lines += errors_of_spans(spans.values(), hub.settings.redactor)
     notes = []
     for name in (name for name, service in _STORES.items() if service in opened):
         try:
@@ -224,12 +218,32 @@ def error_table(hub: Hub, limit: int) -> Table:
     closed = [name for name, service in _STORES.items() if service not in opened]
     if closed:
         notes.append(_of_closed(closed))
+    if TRACER.name in opened or (hub.settings.home / "logs").is_dir():
+        newest = _with_traces(hub, lines, limit)
+    else:
+        newest = newest_errors(lines, limit)
     rows = [
         (one.when, one.service, one.error, one.message, (one.trace_id or "")[:_SHOWN_DIGITS])
-        for one in newest_errors(lines, limit)
+        for one in newest
     ]
     note = "\n".join(notes)
     return Table(_COLUMNS, rows, note=note, empty="no errors", display=None)
+
+
+def _with_traces(hub: Hub, stored: list[ErrorLine], limit: int) -> list[ErrorLine]:
+    """Return the newest of stored errors and of those of traces."""
+    # Those of this process first: a call outside of a cell or a run has no trace in the list.
+    spans = {(span.trace, span.span): span for span in hub.tracer.recent(_SPANS)}
+    asked = limit
+    while True:
+        traces = hub.trace.list(limit=asked, failed=True)
+        for trace in traces:
+            spans |= {(span.trace, span.span): span for span in trace.spans}
+        lines = [*stored, *errors_of_spans(spans.values(), hub.settings.redactor)]
+        newest = newest_errors(lines, limit)
+        if len(newest) == limit or len(traces) < asked:
+            return newest
+        asked *= 4  # some traces have errors of others only, such as of who waited for a job
 
 
 def _of_closed(names: Sequence[str]) -> str:
