@@ -617,3 +617,10 @@ def test_no_breaker_opens_in_a_replay_that_was_closed_in_the_record(shared, path
         assert ask(shared, times=7, reset=True) == ["UnavailableError"] * 7
     with replay(path) as tape:
         assert ask(tape.hub, times=7) == ["UnavailableError"] * 7
+
+
+def test_a_folder_is_refused_before_the_work_is_done(shared, tmp_path):
+    done = []
+    with pytest.raises(UsageError, match="must be a file"), record(tmp_path, hub=shared):
+        done.append(1)
+    assert done == []

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
-from agentnb.core.tape.document import check_path, write_document
+from agentnb.core.tape.document import SUFFIX, check_path, write_document
 from agentnb.core.tape.hook import insert
 from agentnb.core.tape.recorder import Recorder
 
@@ -123,6 +124,8 @@ def record(
     ------
     ConfigError
         The file cannot be written.
+    UsageError
+        The path is none, or is a folder.
 
     Examples
     --------
@@ -147,6 +150,12 @@ def recorded(
 ) -> Iterator[Any]:
     """Record a block as `record` does; what it is given is made by a function."""
     target = check_path(path)
+    if target.is_dir():
+        raise UsageError(
+            f"the path of a tape must be a file, got the folder {target}",
+            service="tape",
+            hint=f'record("{target / "night"}{SUFFIX}")',
+        )
     redactor = redact if hub is None else hub.settings.redactor
     recorder = Recorder({"kind": "block", "data": data}, redactor=redactor)
     try:
