@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["tape_of"]
 
 _NO_NAME = re.compile(r"[^\w.-]+")
+_LONGEST = 120
 
 
 def tape_of(
@@ -43,8 +45,7 @@ def tape_of(
     NotFoundError
         There is no tape, and none is to be recorded.
     """
-    name = _NO_NAME.sub("-", request.node.name).strip("-")
-    path = Path("tapes") / f"{request.path.stem}.{name}{SUFFIX}"
+    path = Path("tapes") / f"{request.path.stem}.{_name(request)}{SUFFIX}"
     path = request.path.parent / options.pop("path", path)
     if mode == "all" or (mode == "new" and not path.exists()):
         return recording_for_tests(path, hub)
@@ -55,3 +56,18 @@ def tape_of(
             hint=f"record it: pytest --agentnb-record=new {request.node.nodeid}",
         )
     return replay(path, hub=hub, **options)
+
+
+def _name(request: pytest.FixtureRequest) -> str:
+    """Return the name of a test in that of its file: two tests never have the same."""
+    whole = request.node.name
+    if request.cls is not None:
+        whole = f"{request.cls.__qualname__}.{whole}"
+    test, _, parameters = whole.partition("[")
+    parameters = parameters.removesuffix("]")
+    whole = f"{test}-{parameters}" if parameters else test
+    name = _NO_NAME.sub("-", whole).strip("-")
+    if name == whole and len(name.encode()) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{name.encode()[:_LONGEST].decode(errors='ignore')}-{digest}"

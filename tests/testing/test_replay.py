@@ -418,6 +418,34 @@ def test_the_fixture_records_once_and_replays_from_then_on(run_tests, pytester):
     again.stdout.fnmatch_lines(["*step 1 went another way*6 as n*now*7 as n*"])
 
 
+def test_no_two_tests_share_a_tape(run_tests, pytester):
+    pytester.makepyfile(
+        test_shop=textwrap.dedent(
+            """
+            import pytest
+
+            def ask(tape, value):
+                assert tape.hub.db.query("select :n as n", {"n": value}).scalar() == value
+
+            class TestOne:
+                def test_a(self, agentnb_tape):
+                    ask(agentnb_tape, 1)
+
+            class TestTwo:
+                def test_a(self, agentnb_tape):
+                    ask(agentnb_tape, 2)
+
+            @pytest.mark.parametrize("value", ["a/b", "a b", "a-b", "", "x" * 300])
+            def test_p(agentnb_tape, value):
+                ask(agentnb_tape, value)
+            """
+        )
+    )
+    run_tests("--agentnb-record=all").assert_outcomes(passed=7)
+    run_tests().assert_outcomes(passed=7)
+    assert len(list(pytester.path.rglob("*.tape.json"))) == 7
+
+
 def test_a_replay_needs_no_network(night, tmp_path):
     path, url = night
     unshare = shutil.which("unshare")
