@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import NotFoundError
+from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.tape.document import SUFFIX
 from agentnb.testing.tapes import recording_for_tests, replay
 
@@ -22,6 +22,7 @@ __all__ = ["tape_of"]
 
 _NO_NAME = re.compile(r"[^\w.-]+")
 _LONGEST = 120
+_OPTIONS = {"clock", "ignore", "strict"}
 
 
 def tape_of(
@@ -44,9 +45,17 @@ def tape_of(
     ------
     NotFoundError
         There is no tape, and none is to be recorded.
+    UsageError
+        The mark has an option that is none.
     """
     path = Path("tapes") / f"{request.path.stem}.{_name(request)}{SUFFIX}"
     path = request.path.parent / options.pop("path", path)
+    for option in options.keys() - _OPTIONS:
+        raise UsageError(
+            f"the mark agentnb_tape has no option {option}",
+            service="tape",
+            hint=f"options: path, {', '.join(sorted(_OPTIONS))}",
+        )
     if mode == "all" or (mode == "new" and not path.exists()):
         return recording_for_tests(path, hub)
     if not path.exists():

@@ -446,6 +446,23 @@ def test_no_two_tests_share_a_tape(run_tests, pytester):
     assert len(list(pytester.path.rglob("*.tape.json"))) == 7
 
 
+def test_an_unknown_option_of_the_mark_is_refused_while_recording_too(run_tests, pytester):
+    pytester.makepyfile(
+        textwrap.dedent(
+            """
+            import pytest
+
+            @pytest.mark.agentnb_tape(hub=None)
+            def test_a(agentnb_tape):
+                pass
+            """
+        )
+    )
+    done = run_tests("--agentnb-record=new")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines(["*agentnb_tape has no option hub*"])
+
+
 def test_a_replay_needs_no_network(night, tmp_path):
     path, url = night
     unshare = shutil.which("unshare")
