@@ -583,6 +583,15 @@ def workflows(make_workflows):
 
 
 @pytest.fixture(autouse=True)
+def _no_trace():
+    """Leave the trace that a test has started to no other."""
+    yield
+    trace = sys.modules.get("agentnb.core.trace.context")
+    if trace is not None:
+        trace.context_var.set(None)
+
+
+@pytest.fixture(autouse=True)
 def _no_far_hub():
     """Close the hub that this process made for attempts of others, as its exit would."""
     yield

@@ -74,7 +74,7 @@ def test_tasks_run_after_what_they_need_and_see_its_results(agents):
         ([Task("a", agent="echo", data=[float("inf")])], r"task a: .* data\[0\] is inf"),
         ([], "1 to 100,000 tasks"),
         ([{"name": "a", "agnt": "echo"}], "no 'agnt'"),
-        (["a"], "not a str"),
+        (["a"], "a task is a Task or a dict, got str"),
     ],
 )
 def test_what_cannot_be_worked_through_is_refused_and_nothing_is_made(agents, tasks, words):

@@ -218,7 +218,7 @@ class Queue(OnRedis):
 
     def fail(self, hub):
         hub.redis.set(f"{hub.queue('bad')._parts.store.base}:wait", "text")
-        hub.queue("bad").counts()
+        hub.queue("bad").add(1)
 
     def misuse(self, hub):
         hub.queue("q").add(object())

@@ -239,6 +239,7 @@ def test_processes_die_with_their_worker_and_their_jobs_run_elsewhere(worker, qu
     pids = until(lambda: len(notes("begun")) == 2 and [int(pid) for _, pid in notes("begun")])
     one.process.kill()
     assert gone(*pids, seconds=2)
+    one.process.wait()
     assert queue.workers() == []
     other = worker("linger", "--processes", "--concurrency", 2)
     found = [job.result(30) for job in jobs]

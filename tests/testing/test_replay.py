@@ -469,10 +469,12 @@ def test_a_replay_needs_no_network(night, tmp_path):
     words = [unshare or "unshare", "--net", "true"]
     if unshare is None or subprocess.run(words, capture_output=True, check=False).returncode:
         pytest.skip("no network namespaces (root?)")
-    program = tmp_path / "again.py"
+    program, root = tmp_path / "again.py", Path(__file__).parents[2]
     program.write_text(
         textwrap.dedent(f"""
+        import sys
         from agentnb.testing import replay
+        sys.path.append({str(root)!r})  # where agentnb is installed, the checkout's is not wanted
         from tests.testing.test_replay import remind
 
         with replay({str(path)!r}) as tape:
@@ -480,7 +482,6 @@ def test_a_replay_needs_no_network(night, tmp_path):
         """)
     )
     words = [unshare, "--net", sys.executable, str(program)]
-    root = Path(__file__).parents[2]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=root)
     assert (done.stdout, done.returncode) == ("reminded ada of tea True\n", 0), done.stderr
 
