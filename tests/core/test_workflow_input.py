@@ -75,7 +75,10 @@ def test_what_is_no_name_is_refused_in_few_words(flows, given):
         ),
         (lambda flows: flows.create("x", ({"name": f"t{n}"} for n in itertools.count())), "more"),
         (lambda flows: flows.create("x", [{"name": "a", HUGE: 1}]), "a task has no"),
-        (lambda flows: flows.create_workflow_with_tasks([], []), "a workflow is a dict here, got list"),
+        (
+            lambda flows: flows.create_workflow_with_tasks([], []),
+            "a workflow is a dict here, got list",
+        ),
         (lambda flows: flows.agent("a", attemps=3), "did you mean attempts?"),
         (
             lambda flows: flows.agent("a", capabilities=5),
