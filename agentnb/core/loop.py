@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.errors import UsageError
@@ -118,7 +119,8 @@ class LoopThread:
         ending = asyncio.run_coroutine_threadsafe(_cancel_others(), loop)
         ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
         if thread is not threading.current_thread():
-            thread.join(_JOIN_SECONDS)
+            with suppress(RuntimeError):  # its start was interrupted: it ends by itself
+                thread.join(_JOIN_SECONDS)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -82,9 +82,9 @@ def test_memory_beyond_the_limit_is_said(docker, docker_image):
 
 def test_what_runs_too_long_is_killed(docker, docker_image):
     started = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match=r"longer than 0.5 s and was killed:\nbusy"):
-        docker.run(docker_image, sh("echo busy; sleep 60"), timeout=0.5)
-    assert time.monotonic() - started < 10
+    with pytest.raises(DeadlineExceeded, match=r"longer than 2 s and was killed:\nbusy"):
+        docker.run(docker_image, sh("echo busy; sleep 60"), timeout=2)
+    assert time.monotonic() - started < 15
     assert len(docker.list()) == 0
 
 

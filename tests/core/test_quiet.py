@@ -109,5 +109,5 @@ def test_only_what_a_call_of_agentnbs_logs_is_dropped_and_no_warning(caplog):
         thread.start()
         thread.join()
     library.info("of the user")
-    said = [record.message for record in caplog.records]
+    said = [record.message for record in caplog.records if record.name == library.name]
     assert said == ["a warning of the call", "of the user's thread", "of the user"]

@@ -180,8 +180,8 @@ def test_awaited_calls_and_calls_at_the_same_time_are_replayed(shared, server, p
     server.on("/b", {"n": 2})
 
     async def work(hub, names):
-        api = hub.api(server.url)
-        found = await asyncio.gather(*[api.aget(f"/{name}") for name in names])
+        async with hub.api(server.url) as api:  # its connections end with this loop
+            found = await asyncio.gather(*[api.aget(f"/{name}") for name in names])
         async with hub.db.atransaction() as tx:
             row = await tx.aquery("select 7 as n")
         return [*(one["n"] for one in found), row.scalar()]
