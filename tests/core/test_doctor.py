@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -169,7 +170,7 @@ def test_a_home_on_a_network_file_system_or_a_full_disk_is_told(folder, monkeypa
 
 def test_a_sqlite_file_is_read_and_not_touched(folder):
     path = folder / "a.db"
-    with sqlite3.connect(path) as link:
+    with contextlib.closing(sqlite3.connect(path)) as link:
         link.execute("create table t (a)")
     before = path.read_bytes(), sorted(folder.iterdir())
     found = check(folder, "database", database_url=f"sqlite:///{path}")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from contextvars import copy_context
 
 import pytest
@@ -172,3 +173,20 @@ def test_a_span_that_ends_while_its_beginning_is_written_keeps_its_end(tracer):
     tracer.flush()
     found = [read_spans(tracer.path, span.trace_id)[0].outcome for span in spans]
     assert found == ["ok"] * 200
+
+
+def test_of_a_burst_of_attempts_the_first_is_written_at_once_and_all_a_little_later(tracer):
+    with ExitStack() as running:
+        spans = [
+            running.enter_context(
+                tracer.span("process", service="queue", kind="work", attempt=1, job=str(n))
+            )
+            for n in range(50)
+        ]
+        at_once = read_spans(tracer.path, spans[0].trace_id)
+        assert 1 <= len(at_once) < 50
+        assert at_once[0].span_id == spans[0].span_id
+        tracer.flush()
+        found = read_spans(tracer.path, spans[0].trace_id)
+        assert {span.span_id for span in found} == {span.span_id for span in spans}
+        assert {span.outcome for span in found} == {"running"}

@@ -43,6 +43,8 @@ Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _BRIEF = frozenset({"call", "wait"})
 _CLAIMED = frozenset({"queue", "workflow"})
+_BURST = 0.005
+"""Seconds within which one beginning is written at once."""
 """Services whose work is tried again when its process ended; events come by the thousand."""
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
@@ -431,6 +433,7 @@ class Tracer:
         self._ring: deque[Span] = deque(maxlen=ring)
         self._keep = self._ring.append
         self._open: dict[int, OpenSpan] = {}
+        self._wrote = 0.0
         self._writer: Writer[Span | _Beginning] | None = None
         self._exports: tuple[SpanExport, ...] = ()
         if path is not None:
@@ -474,8 +477,11 @@ class Tracer:
         span._begun = self._writer is not None and not self._writer.closed  # noqa: SLF001 - one mechanism
         if self._writer is None or self._writer.closed:
             return
-        if span.kind == "work" and span.service in _CLAIMED:
-            # At once: what kills its process has to be seen, however soon it does.
+        began = span._started  # noqa: SLF001 - as above
+        if span.kind == "work" and span.service in _CLAIMED and began - self._wrote >= _BURST:
+            # At once: what kills its process has to be seen, however soon it does. In a burst of
+            # attempts the others follow within 0.2 s: each write would let other threads run.
+            self._wrote = began
             self._writer.write_now(_Beginning(span))
         else:
             self._writer.submit_always(_Beginning(span))
