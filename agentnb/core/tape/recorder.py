@@ -8,7 +8,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from agentnb.core.tape.failures import dump_error
-from agentnb.core.tape.hook import MUTED, Operation, tape_var
+from agentnb.core.tape.hook import Operation, muted
 from agentnb.core.tape.values import TapeRedactor, dump, masked_again, raw
 from agentnb.core.trace.context import context_var
 
@@ -57,7 +57,7 @@ class Recorder:
     Parameters
     ----------
     unit
-        What is recorded: ``{"kind": "job", "id": ..., "data": ...}``.
+        The recorded unit of work: ``{"kind": "job", "id": ..., "data": ...}``.
     limits
         How much is kept.
     redactor
@@ -96,14 +96,12 @@ class Recorder:
     ) -> T:
         """Make a call and record it."""
         step = self._begin(operation, arguments, redactor)
-        token = tape_var.set(MUTED)
         try:
-            answer = do()
+            with muted():
+                answer = do()
         except BaseException as error:
             self._failed(step, error)
             raise
-        finally:
-            tape_var.reset(token)
         self._done(step, answer)
         return answer
 
@@ -116,14 +114,12 @@ class Recorder:
     ) -> T:
         """Await a call and record it."""
         step = self._begin(operation, arguments, redactor)
-        token = tape_var.set(MUTED)
         try:
-            answer = await do()
+            with muted():
+                answer = await do()
         except BaseException as error:
             self._failed(step, error)
             raise
-        finally:
-            tape_var.reset(token)
         self._done(step, answer)
         return answer
 

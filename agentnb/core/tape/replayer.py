@@ -113,10 +113,7 @@ class Replayer:
         redactor: Callable[[str], str],
     ) -> T:
         """Return the recorded answer of a call, or raise its error."""
-        now = dump(operation.prepare(arguments, str))
-        shown = dump(operation.prepare(arguments, redactor), redactor)
-        step = self._find(operation, now, shown)
-        return self._answer(step, operation)  # type: ignore[no-any-return]  # as it was recorded
+        return self._replayed(operation, arguments, redactor)  # type: ignore[no-any-return]  # as it was recorded
 
     async def acall(
         self,
@@ -126,10 +123,14 @@ class Replayer:
         redactor: Callable[[str], str],
     ) -> T:
         """Return what `call` returns."""
+        return self._replayed(operation, arguments, redactor)  # type: ignore[no-any-return]  # as it was recorded
+
+    def _replayed(
+        self, operation: Operation, arguments: Any, redactor: Callable[[str], str]
+    ) -> Any:
         now = dump(operation.prepare(arguments, str))
         shown = dump(operation.prepare(arguments, redactor), redactor)
-        step = self._find(operation, now, shown)
-        return self._answer(step, operation)  # type: ignore[no-any-return]  # as it was recorded
+        return self._answer(self._find(operation, now, shown), operation)
 
     def _find(self, operation: Operation, now: dict[str, Any], shown: dict[str, Any]) -> Step:
         """Take the step of a call; raise if the call differs from what was recorded."""
