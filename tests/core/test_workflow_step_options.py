@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import threading
 import time
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.workflow import Orchestrator, Task, TaskFailed
+from agentnb.core.workflow.execution import TaskExecution
 from agentnb.core.workflow.step_options import fingerprint
 from agentnb.errors import DeadlineExceeded, Final, UsageError
 from tests.core.typed_cases import Model, Point
@@ -68,6 +70,25 @@ def test_a_step_is_called_again_while_it_has_attempts(flows, kind):
     (first, second) = done.logs("t")
     assert first.startswith("step 'call' failed at attempt 1 of 3, again in 0.0 s: OSError: call 1")
     assert "attempt 2 of 3" in second
+
+
+def test_the_line_of_a_step_that_failed_is_not_written_on_the_event_loop(flows, monkeypatch):
+    flaky, wrote, loops = Flaky(1), [], []
+    say = TaskExecution.say_again
+
+    def note(*args):
+        wrote.append(threading.get_ident())
+        say(*args)
+
+    monkeypatch.setattr(TaskExecution, "say_again", note)
+
+    async def agent(_, ctx):
+        loops.append(threading.get_ident())
+        return await ctx.with_options(attempts=2, backoff=0).astep("call", flaky.awaited)
+
+    assert run(flows, agent, attempts=1).result == {"t": 2}
+    assert len(wrote) == len(loops) == 1
+    assert wrote != loops
 
 
 def test_the_last_error_of_a_step_is_that_of_the_task(flows):

@@ -183,7 +183,7 @@ class Stepping:
                     result = _limited(step, call())
                     return await result if inspect.isawaitable(result) else result
             except Exception as error:
-                pause = self._until_again(step, attempt, error)
+                pause = await self._call_threads.call(self._until_again, step, attempt, error)
                 if pause is None:
                     raise
                 await asyncio.sleep(pause)
