@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agentnb.core.failure import Failure
 from agentnb.core.redis.script import Script
+from agentnb.core.trace.context import trace_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,6 @@ for _, id in ipairs(ids) do
 end
 return found
 """)
-_TRACE = slice(3, 35)
 
 
 class FailedJob(NamedTuple):
@@ -69,7 +69,7 @@ def failed_jobs(
             name,
             Failure.read(error).error if error else "unknown",
             int(finished) / 1000 if finished else 0.0,
-            trace.decode()[_TRACE] or None,
+            trace_id_of(trace.decode()),
         )
         for (name, _), rows in zip(queues, answers, strict=True)
         for id, finished, error, trace in rows  # noqa: A001 - as the field

@@ -33,6 +33,7 @@ __all__ = [
     "parse_traceparent",
     "stamp",
     "start_trace",
+    "trace_id_of",
     "traceparent",
     "use",
 ]
@@ -153,7 +154,7 @@ def attach(context: Context) -> object:
     Returns
     -------
     object
-        What `detach` takes; None where OpenTelemetry is not in use.
+        The token that `detach` takes; None if OpenTelemetry is not in use.
     """
     if "opentelemetry.trace" not in sys.modules:
         return None
@@ -199,6 +200,16 @@ def parse_traceparent(text: str | None) -> Context | None:
     if version == "ff" or not trace or not span or (version == "00" and found["rest"]):
         return None
     return Context(trace, span, sampled=bool(int(found["flags"], 16) & _SAMPLED))
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """Return the id of the trace that a W3C ``traceparent`` belongs to; None if it is malformed.
+
+    >>> trace_id_of("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    '4bf92f3577b34da6a3ce929d0e0e4736'
+    """
+    context = parse_traceparent(traceparent)
+    return None if context is None else context.trace_id
 
 
 def check_correlation_id(value: object, service: str = "trace") -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentnb.core.trace.context import trace_id_of
+
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction
 
@@ -28,7 +30,6 @@ select w.id, w.name, t.name, t.agent, t.error, coalesce(t.finished, t.created),
 from {task} t join {workflow} w on w.id = t.workflow_id
 where t.scope = :scope and t.state = 'failed' order by t.finished desc limit :n
 """
-_TRACE = slice(3, 35)
 
 
 class RunningWorkflow(NamedTuple):
@@ -93,6 +94,6 @@ def running_workflows(tx: Transaction, scope: str, n: int) -> list[RunningWorkfl
 def failed_tasks(tx: Transaction, scope: str, n: int) -> list[FailedTask]:
     """Return the last `n` tasks that failed, newest first."""
     return [
-        FailedTask(number, workflow, name, agent, error or "unknown", when, trace[_TRACE] or None)
+        FailedTask(number, workflow, name, agent, error or "unknown", when, trace_id_of(trace))
         for number, workflow, name, agent, error, when, trace in tx.rows(_FAILED, scope=scope, n=n)
     ]
