@@ -584,11 +584,12 @@ def workflows(make_workflows):
 
 @pytest.fixture(autouse=True)
 def _no_trace():
-    """Leave the trace that a test has started to no other."""
+    """Run each test outside of any trace, and leave its own to no other."""
+    from agentnb.core.trace.context import context_var
+
+    context_var.set(None)
     yield
-    trace = sys.modules.get("agentnb.core.trace.context")
-    if trace is not None:
-        trace.context_var.set(None)
+    context_var.set(None)
 
 
 @pytest.fixture(autouse=True)

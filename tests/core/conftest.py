@@ -455,6 +455,15 @@ def bus_of_none():
     return _BusOfNone()
 
 
+@pytest.fixture
+def tracer(tmp_path):
+    """Return a tracer that writes into a folder of the test's."""
+    from agentnb.core.trace import Tracer
+
+    with contextlib.closing(Tracer(tmp_path / "logs")) as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def importable(tmp_path_factory):
     """Let processes that are started import ``tests``, also beside an agentnb that is installed."""

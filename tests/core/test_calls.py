@@ -15,7 +15,7 @@ from agentnb.core.errors import NotFoundError
 from agentnb.core.git import GitManager
 from agentnb.core.resilience import RetryPolicy
 from agentnb.core.runtime import Runtime
-from agentnb.core.trace import Tracer, current, use
+from agentnb.core.trace import Tracer, current
 from agentnb.core.trace.tree import Trace
 
 from .api_server import says
@@ -31,12 +31,6 @@ def hub():
         hub.redis.ping()
         yield hub
         hub.stop()
-
-
-@pytest.fixture(autouse=True)
-def no_trace():
-    with use(None):
-        yield
 
 
 @pytest.fixture

@@ -29,12 +29,6 @@ DB = logging.getLogger("agentnb.db")
 
 
 @pytest.fixture(autouse=True)
-def outside_of_any_trace():
-    with use(None):
-        yield
-
-
-@pytest.fixture(autouse=True)
 def the_loggers_are_left_as_they_were():
     def state():
         # pytest puts its own handlers on a logger that does not propagate

@@ -32,19 +32,6 @@ HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE = HEADER[3:35]
 
 
-@pytest.fixture(autouse=True)
-def outside_of_any_trace():
-    with use(None):
-        yield
-
-
-@pytest.fixture
-def tracer(tmp_path):
-    tracer = Tracer(tmp_path / "logs")
-    yield tracer
-    tracer.close()
-
-
 def kill(folder, *more):
     run = subprocess.run([sys.executable, "-c", KILLED, str(folder), HEADER, *more], check=False)
     assert run.returncode == -signal.SIGKILL

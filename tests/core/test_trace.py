@@ -34,19 +34,6 @@ from agentnb.core.trace.writer import Writer
 HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-@pytest.fixture(autouse=True)
-def outside_of_any_trace():
-    with use(None):
-        yield
-
-
-@pytest.fixture
-def tracer(tmp_path):
-    tracer = Tracer(tmp_path / "logs")
-    yield tracer
-    tracer.close()
-
-
 def written(folder: Path) -> str:
     return "".join(path.read_text() for path in sorted(folder.iterdir()))
 
