@@ -39,7 +39,7 @@ class TapeOutcome:
     Attributes
     ----------
     result
-        What it returned; None where it failed.
+        The value that it returned; None if it failed.
     error
         The name of the class of its error; None where it completed.
     message
@@ -60,7 +60,7 @@ class TapeReplay:
     Attributes
     ----------
     unit
-        What was recorded: its ``kind``, ``id``, ``data``, ``function``, as JSON.
+        The recorded unit of work: its ``kind``, ``id``, ``data``, ``function``, as JSON.
     outcome
         How it ended; None where that was not recorded.
     job
@@ -121,7 +121,7 @@ class TapeReplay:
         Raises
         ------
         Exception
-            What the function raises.
+            An error of the function.
         UsageError
             The function that was recorded cannot be imported.
         """

@@ -1,4 +1,4 @@
-"""What the checks of the doctor are given."""
+"""The settings and limits that the checks of the doctor are given."""
 
 from __future__ import annotations
 

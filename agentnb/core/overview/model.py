@@ -28,7 +28,7 @@ class ServiceCard:
     service
         Its name, such as ``db``.
     opened
-        Whether it is opened.
+        Whether the hub has opened it.
     about
         Its variety, or how many clients, handlers or workers it has.
     p50, p95
@@ -100,7 +100,7 @@ class Overview:
     scope, home
         The key prefix, and the home's folder.
     needs
-        What a person has to see to, the most pressing first; empty where all is well.
+        The things that need a person, the most pressing first; empty if all is well.
     cards
         All services, the opened ones first.
     queues

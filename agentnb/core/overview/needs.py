@@ -1,4 +1,4 @@
-"""What a person has to see to: what fails, what waits for a person, what is about to."""
+"""The things that need a person: failures, approvals, and what is about to fail."""
 
 from __future__ import annotations
 

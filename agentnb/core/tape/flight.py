@@ -76,7 +76,7 @@ class FlightRecorder:
         describe
             Returns the unit as its tape has it; called if the tape is written.
         log
-            Where it says that the tape was written, or why it was not.
+            The log in which it says that the tape was written, or why it was not.
         """
         return Unit(self, describe, log)
 

@@ -31,7 +31,7 @@ def on_tapes(
 ) -> Callable[[C], C]:
     """Record methods of a class as one call each, and answer them from a tape that replays.
 
-    What a method calls within it is not recorded. A coroutine function with an ``a`` in front of
+    Calls that a method makes itself are not recorded. A coroutine function with an ``a`` before
     its name is the same call as the method without it; awaited twins need nothing.
 
     Parameters

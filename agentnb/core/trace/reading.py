@@ -82,7 +82,7 @@ class TraceSpans(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read of some traces.
+    """The spans that were read of some traces.
 
     Attributes
     ----------

@@ -82,7 +82,7 @@ class Span(Context):
     links
         The ids of other spans that it follows from, such as the tasks that a task needed.
     process
-        Where it ran; None in the process that made it.
+        The process that it ran in; None in the process that made it.
     """
 
     __slots__ = (

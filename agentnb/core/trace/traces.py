@@ -175,7 +175,7 @@ class Traces:
         name
             The step: ``"parse"``.
         **attributes
-            What is worth keeping of it. Secrets are masked when it is written.
+            Values that are worth keeping. Secrets are masked when it is written.
 
         Raises
         ------

@@ -244,7 +244,7 @@ class Context(Stepping):
             A class of errors, or several, after which neither the step nor the task is attempted
             again.
         on_change
-            What becomes of a step that an earlier attempt has done with other arguments:
+            The treatment of a step that an earlier attempt has done with other arguments:
             ``"warn"`` uses its result and logs a line, ``"fail"`` raises, ``"again"`` calls it
             again. Arguments are compared as JSON, those without a JSON form by their classes.
 

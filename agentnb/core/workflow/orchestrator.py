@@ -390,7 +390,7 @@ class Orchestrator(AgentLimits):
         correlation_id
             Free text that goes with it.
         unknown
-            What becomes of a task whose agent nobody has registered: ``"refuse"`` makes nothing,
+            The treatment of a task whose agent nobody has registered: ``"refuse"`` makes nothing,
             ``"wait"`` makes the task wait for the agent, and logs a line.
 
         Raises

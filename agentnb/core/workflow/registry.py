@@ -213,7 +213,7 @@ class Registry:
 
     @property
     def _looked(self) -> str:
-        """Where agents were looked for, for the end of a hint."""
+        """The places where agents were looked for, as the end of a hint."""
         if not self._where:
             return ""
         return f"; known are those of this process and of {shared_place(self._where, self._scope)}"

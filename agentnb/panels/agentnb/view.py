@@ -29,7 +29,7 @@ _OPENED = {"approval": "workflow", "silent": "queue", "worker": "queue"}
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """What a second click on a need would do: these jobs, whatever has failed since."""
+    """The jobs that a second click on a need retries, even if more have failed since."""
 
     key: str
     queue: str

@@ -58,7 +58,7 @@ def _is_there(module: str) -> bool:
 
 
 class OTLPTarget:
-    """Where spans go by OTLP over HTTP.
+    """The receiver of spans by OTLP over HTTP.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where finished spans go: an exporter or a processor of OpenTelemetry's SDK."""
+"""Receivers of finished spans: an exporter or a processor of OpenTelemetry's SDK."""
 
 from __future__ import annotations
 

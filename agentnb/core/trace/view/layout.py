@@ -73,7 +73,7 @@ class Layout:
 
     @cached_property
     def work(self) -> WorkTime:
-        """Where the time went."""
+        """The time by service."""
         return work_time(self.trace, self._at)
 
     @cached_property

@@ -108,7 +108,7 @@ def details(
     span
         The span.
     record
-        What `Span.to_dict` gives of it.
+        The record that `Span.to_dict` returns.
     seconds
         How long it took.
     redactor

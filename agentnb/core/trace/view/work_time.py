@@ -18,7 +18,7 @@ _OWN = frozenset({"work", "cell", "step"})
 
 
 class WorkTime(NamedTuple):
-    """Where the time of a trace went.
+    """The time of a trace, by service.
 
     Attributes
     ----------
