@@ -21,7 +21,7 @@ from tests.metrics import address_of, get, samples, scrape
 from tests.waiting import until
 
 JOBS = """
-import os, time
+import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
 
 def echo(job):
@@ -36,7 +36,8 @@ def dies(job):
         os.kill(os.getpid(), 9)
 
 def pool():
-    return ProcessPoolExecutor(1)
+    # A fork of a worker, which has threads, may hang.
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 def slow(job):
     job.log("begun")

@@ -244,7 +244,9 @@ def test_jobs_that_wait_for_a_rate_are_delayed_and_skipped_to(hub, clock, worker
     clock.advance(3600)
     assert run_until_idle(hub).delayed == 1
     assert run_until_idle(hub, skip=True).delayed == 0
-    assert asked == [job.id for job in jobs]
+    # The threads of a worker begin the jobs of one moment at once: their order is not promised.
+    ids = [job.id for job in jobs]
+    assert [set(asked[:2]), set(asked[2:4]), asked[4:]] == [set(ids[:2]), set(ids[2:4]), ids[4:]]
 
 
 @pytest.mark.parametrize("worker", [False, True])

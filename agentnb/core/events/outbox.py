@@ -143,13 +143,15 @@ class Outbox:
         """Send a batch, and return the seconds until the next one; None once all are sent."""
         with self._lock:
             batch = [self._letters[n] for n in range(min(_BATCH, len(self._letters)))]
-            began = self._began
+            began, total = self._began, self._total
             if not batch:
                 self._flows, self._began = False, None
-                self._empty.set()
         if not batch:
             seconds = monotonic() - (began or monotonic())
-            self._logger.info("%d events that waited were sent, after %.1f s", self._total, seconds)
+            self._logger.info("%d events that waited were sent, after %.1f s", total, seconds)
+            with self._lock:
+                if not self._letters:  # after its line, for those who wait for it
+                    self._empty.set()
             return None
         try:
             self._total += self._send(batch)
