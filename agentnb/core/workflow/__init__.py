@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.agents import agent
-    from agentnb.core.workflow.context import Context
+    from agentnb.core.workflow.context import Context, current_context
     from agentnb.core.workflow.errors import TaskFailed
     from agentnb.core.workflow.info import AgentInfo, TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
@@ -24,6 +24,7 @@ __all__ = [
     "Worker",
     "Workflow",
     "agent",
+    "current_context",
 ]
 
 _MODULES = {
@@ -36,6 +37,7 @@ _MODULES = {
     "Worker": "worker",
     "Workflow": "workflow",
     "agent": "agents",
+    "current_context": "context",
 }
 
 

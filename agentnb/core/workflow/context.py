@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
@@ -15,6 +17,8 @@ from agentnb.core.workflow.step_options import StepOptions
 from agentnb.core.workflow.stepping import Stepping
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from typing_extensions import TypeForm
 
     from agentnb.core.api import APIClient, GitHub
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.step_options import ErrorClasses, OnChange, StepArguments
     from agentnb.core.workflow.stepping import TypedSteps
 
-__all__ = ["SERVICES", "Context", "WorkflowInfo"]
+__all__ = ["SERVICES", "Context", "WorkflowInfo", "current_context", "within"]
 
 T = TypeVar("T")
 
@@ -348,3 +352,36 @@ class Context(Stepping):
 
     def __repr__(self) -> str:
         return f"Context({self.task.name!r}, attempt {self.task.attempt})"
+
+
+_CURRENT: ContextVar[Context | None] = ContextVar("agentnb_workflow_context", default=None)
+
+
+def current_context() -> Context | None:
+    """Return the context of the attempt at a task that the calling code belongs to.
+
+    It is that of the thread or the coroutine, so that a library which an agent calls finds the
+    steps, the log and the services of the task. Threads that the agent starts itself have it if
+    they run in a copy of its `contextvars` context.
+
+    Returns
+    -------
+    Context or None
+        The context that the agent was given; None outside of a task.
+
+    Examples
+    --------
+    >>> current_context() is None
+    True
+    """
+    return _CURRENT.get()
+
+
+@contextmanager
+def within(context: Context) -> Iterator[None]:
+    """Make a context that of the calling code, in a block."""
+    token = _CURRENT.set(context)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

@@ -16,7 +16,7 @@ from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult, Usage
 from agentnb.core.failure import words_of
 from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
-from agentnb.core.workflow.context import Context
+from agentnb.core.workflow.context import Context, within
 from agentnb.core.workflow.journal import Journal
 from agentnb.core.workflow.transactions import check_own, plain
 
@@ -129,7 +129,9 @@ class TaskExecution:
             raw = msgspec.json.encode(task.data)
             task = replace(task, data=self.around.json.decode(raw, agent.schema))
         self._attempt.is_async = agent.is_async
-        return self._attempt.call(agent.call, task, Context(self, task, is_async=agent.is_async))
+        context = Context(self, task, is_async=agent.is_async)
+        with within(context):
+            return self._attempt.call(agent.call, task, context)
 
     def keep(self, result: Any, agent: Agent) -> Kept:
         """Return a result in the form that is kept, or its description: the task is done."""
