@@ -96,6 +96,39 @@ def test_pages_are_followed_as_they_are_wanted(github, server):
     assert github.list_pull_requests("ada/app", "closed") == []
 
 
+@pytest.mark.parametrize("awaited", [False, True], ids=["called", "awaited"])
+def test_the_pages_of_a_list_are_below_one_span(connect, server, awaited):
+    hub = connect()
+    for number in range(1, 5):
+        hub.github.create_pull_request("ada/app", f"{number}", f"branch-{number}")
+
+    async def some():
+        pages = hub.github.apaginate("/repos/ada/app/pulls", per_page=2)
+        async for _ in pages:
+            hub.files.exists("between")
+            if len(server.asked) == 2:
+                break
+        await pages.aclose()
+        await hub.github.client.aclose()
+
+    def same():
+        pages = hub.github.paginate("/repos/ada/app/pulls", per_page=2)
+        for _ in pages:
+            hub.files.exists("between")
+            if len(server.asked) == 2:
+                break
+        pages.close()
+
+    server.asked.clear()
+    with hub.trace.run("list") as top:
+        asyncio.run(some()) if awaited else same()
+    trace = hub.trace.last()
+    [pages] = trace.find(name="pages")
+    assert (pages.outcome, pages.attributes) == ("ok", {"path": "/repos/ada/app/pulls"})
+    assert [one.name for one in trace.children(pages)] == ["GET", "GET"]
+    assert {one.name for one in trace.spans if one.parent == top.span} == {"pages", "exists"}
+
+
 @pytest.mark.parametrize(
     "name", ["workflow_runs", "jobs", "check_runs", "artifacts", "secrets", "items"]
 )

@@ -140,6 +140,7 @@ CALLS = {
     "a transaction": (
         in_transaction,
         [
+            ("db.transaction", "step", DB),
             ("db.begin", "call", DB),
             ("db.query", "call", DB | {"statement": "select 1", "rows": 1}),
             ("db.commit", "call", DB),
@@ -177,6 +178,48 @@ def test_a_public_call_is_one_span(hub, caused, call, expected):
     hub.db.execute("create table if not exists item (n int)")
     hub.files.write_file("there.txt", "there")
     assert caused(call) == expected
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["called", "awaited"])
+def test_a_transaction_is_one_span_above_its_statements(hub, awaited):
+    async def in_awaited():
+        async with hub.db.atransaction() as tx:
+            await tx.aquery("select 1")
+            hub.cache.get("within")
+            raise LookupError("no such app")
+
+    def in_called():
+        with hub.db.transaction() as tx:
+            tx.query("select 1")
+            hub.cache.get("within")
+            raise LookupError("no such app")
+
+    with hub.tracer.span("test") as top:
+        with pytest.raises(LookupError):
+            asyncio.run(in_awaited()) if awaited else in_called()
+        hub.db.query("select 2")
+    trace = Trace(top.trace_id, hub.tracer.trace(top.trace_id))
+    [above] = trace.find(name="transaction")
+    assert (above.parent, above.outcome, above.error) == (top.span, "LookupError", "no such app")
+    below = ["db.begin", "db.query", "cache.get", "db.rollback"]
+    assert [f"{one.service}.{one.name}" for one in trace.children(above)] == below
+    assert [one.name for one in trace.children(top)] == ["transaction", "query"]
+
+
+def test_a_transaction_whose_commit_fails_says_so(hub):
+    async def committed():
+        async with hub.db.atransaction() as tx:
+            await tx.aexecute("pragma defer_foreign_keys = on")
+            await tx.aexecute("insert into below values (7)")
+
+    hub.db.script(
+        "create table if not exists above (id integer primary key);"
+        "create table if not exists below (id int references above)"
+    )
+    with hub.tracer.span("test") as top, pytest.raises(agentnb.AgentnbError):
+        asyncio.run(committed())
+    [span] = Trace(top.trace_id, hub.tracer.trace(top.trace_id)).find(name="transaction")
+    assert "FOREIGN KEY" in span.error
 
 
 def test_a_job_is_added_processed_and_awaited_in_three_spans(hub, until):

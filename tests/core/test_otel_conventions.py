@@ -60,6 +60,14 @@ def described(name, service, *, error=None, attempt=1, **about):
     return span, describe(span, Redactor(["hunter22"]))
 
 
+def test_a_span_around_several_calls_is_no_client_s():
+    _, found = described("transaction", "db", kind="step", system="sqlite")
+    assert (found.name, found.kind) == ("transaction", "INTERNAL")
+    _, found = described("pages", "api", kind="step", path="/repos/ada/app/pulls")
+    assert (found.name, found.kind) == ("api pages", "INTERNAL")
+    assert "http.request.method" not in found.attributes
+
+
 def test_a_query_has_its_operation_its_table_and_no_value():
     text = "select name from app.task where owner = 'hunter22' and id = :id"
     _, found = described("query", "db", statement=text, system="postgresql", rows=3)

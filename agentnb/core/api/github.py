@@ -10,6 +10,9 @@ from agentnb.core.errors import ConfigError, InvalidResponse, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.runtime import Runtime
+from agentnb.core.trace.context import use
+from agentnb.core.trace.spans import Span
+from agentnb.core.trace.streaming import Streaming
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,14 +40,15 @@ class GitHub:
     has_token
         Whether there is; without it nothing can be written.
     runtime
-        Logs; default: new ones.
+        Tracer and logs; default: new ones.
     """
 
     def __init__(
         self, client: APIClient, *, has_token: bool, runtime: Runtime | None = None
     ) -> None:
         self.client = client
-        self._log = (runtime or Runtime()).log("api")
+        runtime = runtime or Runtime()
+        self._log, self._tracer = runtime.log("api"), runtime.tracer
         self._has_token = has_token
 
     def create_pull_request(
@@ -195,18 +199,27 @@ class GitHub:
             A page is no list, or names one as the next that is another host's.
         """
         pages = _Pages(self, path, limit, params)
-        while (url := pages.following()) is not None:
-            yield from pages.take(self.client.request("GET", url, params=pages.query))
+        with Streaming(self._span(path)) as span:
+            while (url := pages.following()) is not None:
+                with use(span):
+                    reply = self.client.request("GET", url, params=pages.query)
+                yield from pages.take(reply)
 
     async def apaginate(
         self, path: str, *, limit: int | None = None, **params: Any
     ) -> AsyncIterator[Any]:
         """Yield what `paginate` yields: ``async for``."""
         pages = _Pages(self, path, limit, params)
-        while (url := pages.following()) is not None:
-            reply = await self.client.arequest("GET", url, params=pages.query)
-            for one in pages.take(reply):
-                yield one
+        with Streaming(self._span(path)) as span:
+            while (url := pages.following()) is not None:
+                with use(span):
+                    reply = await self.client.arequest("GET", url, params=pages.query)
+                for one in pages.take(reply):
+                    yield one
+
+    def _span(self, path: str) -> Span:
+        """Return the span of all pages."""
+        return Span(self._tracer, "pages", "api", 1, {"path": path}, "step")
 
     def _listed(self, page: Any, path: str) -> list[Any]:
         """Return the list that a page is, or that it holds beside the ``total_count``.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.transaction import TransactionRunner
     from agentnb.core.resilience import Deadline
+    from agentnb.core.trace.spans import Span
 
 __all__ = ["AwaitedTransaction"]
 
@@ -24,6 +25,9 @@ class Runner(Protocol):
 
     def deadline(self, timeout: float | None) -> Deadline:
         """Return the deadline of a statement."""
+
+    def transaction_span(self) -> Span:
+        """Return the span of a transaction."""
 
     def begun(self, deadline: Deadline) -> AbstractContextManager[TransactionRunner]:
         """Run a block in a transaction of its own."""
@@ -51,15 +55,17 @@ class AwaitedTransaction:
         self._timeout = timeout
         self._own = threads.alone()
         self._block: AbstractContextManager[TransactionRunner] | None = None
+        self._span = runner.transaction_span()
 
     async def __aenter__(self) -> Transaction:
         # Made here: it counts from the call, also while the call waits for a thread.
         deadline = self._runner.deadline(self._timeout)
+        self._span.__enter__()  # here, and not in the thread: the statements are below it
         try:
             runner = await self._threads.within(deadline, partial(self._entered, deadline))
         except BaseException as error:
-            if self._block is not None:  # cancelled once it had begun
-                await self.__aexit__(type(error), error, error.__traceback__)
+            # It may have been cancelled once it had begun.
+            await self.__aexit__(type(error), error, error.__traceback__)
             raise
         return Transaction(runner)
 
@@ -76,6 +82,20 @@ class AwaitedTransaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        try:
+            await self._leave(kind, error, trace)
+        except BaseException as own:
+            self._span.__exit__(type(own), own, own.__traceback__)
+            raise
+        self._span.__exit__(kind, error, trace)
+
+    async def _leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the transaction, if it has begun."""
         block, self._block = self._block, None
         if block is None:
             return

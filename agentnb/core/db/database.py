@@ -297,7 +297,8 @@ class Database(Executor):
         UnavailableError
             SQLite: another connection is writing and did not end within 5 s.
         """
-        with self.access.begun(self.access.deadline(timeout)) as runner:
+        deadline = self.access.deadline(timeout)
+        with self.access.transaction_span(), self.access.begun(deadline) as runner:
             yield Transaction(runner)
 
     def atransaction(

@@ -14,11 +14,11 @@ from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import whole
 from agentnb.core.tape.hook import active
+from agentnb.core.trace.streaming import Streaming
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
-    from types import TracebackType
 
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.bounds import Bounds
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from agentnb.core.resilience import Deadline
     from agentnb.core.table import Table
     from agentnb.core.tape.hook import Operation
-    from agentnb.core.trace.spans import Span
 
 __all__ = ["Executor"]
 
@@ -332,7 +331,7 @@ class Executor:
         with (
             self.access.explained(),
             self.access.checkout(watch.deadline) as connection,
-            _Streaming(self.access.span("stream", statement.sql)) as span,
+            Streaming(self.access.span("stream", statement.sql)) as span,
             self.access.translated(watch, statement),
             self.access.backend.watching(connection, watch),
         ):
@@ -514,25 +513,3 @@ class Executor:
                 await own.settled(found.close)
             finally:
                 own.close()
-
-
-class _Streaming:
-    """The span of a generator: not around what its loop does, and no failure where that is left."""
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
-
-    def __enter__(self) -> Span:
-        self._span.__enter__()
-        self._span.detach()
-        return self._span
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is GeneratorExit:
-            kind = error = traceback = None
-        self._span.__exit__(kind, error, traceback)

@@ -90,6 +90,11 @@ class Runner(ABC):
                 attributes["statement"] = statement[:_LONGEST_STATEMENT].rsplit(None, 1)[0]
         return Span(None if self.folded else self.tracer, name, "db", 1, attributes)
 
+    def transaction_span(self) -> Span:
+        """Return the span of a transaction, around the code of its block."""
+        about: dict[str, object] = {"connection": self.name, "system": self.backend.kind}
+        return Span(None if self.folded else self.tracer, "transaction", "db", 1, about, "step")
+
     def deadline(self, timeout: float | None) -> Deadline:
         """Return the deadline of a statement; none where the database cannot cancel."""
         if timeout is not None:

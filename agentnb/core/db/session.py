@@ -78,7 +78,8 @@ class Session(Executor):
     @contextmanager
     def transaction(self, *, timeout: float | None = None) -> Iterator[Transaction]:
         """Run a block in one transaction of this session; see `Database.transaction`."""
-        with self.access.begun(self.access.deadline(timeout)) as runner:
+        deadline = self.access.deadline(timeout)
+        with self.access.transaction_span(), self.access.begun(deadline) as runner:
             yield Transaction(runner)
 
     def atransaction(

@@ -6,12 +6,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agentnb.core.db import Transaction
 from agentnb.core.errors import AgentnbError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agentnb.core.db import Session, Transaction
+    from agentnb.core.db import Session
 
 __all__ = ["IDLE_SECONDS", "HeldTransaction"]
 
@@ -39,8 +40,9 @@ class HeldTransaction:
     def __init__(
         self, session: Session, *, on_end: Callable[[], object], idle: float | None = None
     ) -> None:
-        self._context = session.transaction()
-        self._transaction: Transaction = self._context.__enter__()
+        # Without a span: it goes on behind its cell, and its statements are below theirs.
+        self._context = session.access.begun(session.access.deadline(None))
+        self._transaction = Transaction(self._context.__enter__())
         self._log = session.access.log
         self._on_end = on_end
         self._idle = IDLE_SECONDS if idle is None else idle

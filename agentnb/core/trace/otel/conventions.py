@@ -179,14 +179,15 @@ def _attribute(value: object) -> Attribute:
 def _worded(span: Span, attributes: dict[str, Attribute]) -> tuple[str, SpanKind]:
     """Add what the conventions of a service want, and return the name and the kind."""
     service, name = span.service, span.name
-    kind: SpanKind = "CLIENT" if service in _CLIENTS else "INTERNAL"
+    is_call = span.kind == "call"  # else around several, such as a transaction or pages
+    kind: SpanKind = "CLIENT" if service in _CLIENTS and is_call else "INTERNAL"
     if service == "db":
         return _query(span, attributes), kind
     if service in _REDIS:
         attributes["db.system.name"] = "redis"
         attributes["db.operation.name"] = name
         return (name if service == "redis" else f"cache {name}"), kind
-    if service == "api":
+    if service == "api" and is_call:
         return _request(span, attributes), kind
     if (service, name) in _MESSAGES:
         operation, kind = _MESSAGES[service, name]
