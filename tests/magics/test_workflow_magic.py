@@ -611,3 +611,18 @@ def test_the_workers_of_agents_are_listed(run, shown):
     (row,) = run("%workflow workers")
     assert (row.executor, row.running, row.concurrency) == ("threads", 0, 2)
     assert row.agents == "write"
+
+
+def test_a_workflow_is_paused_shown_as_such_and_resumed(run, agents, shell):  # noqa: ARG001
+    run("%%workflow a\nplan")
+    assert "a: paused: %workflow resume" in str(run("%workflow pause a"))
+    assert "‖ paused" in repr(run("%workflow list"))
+    view = run("%workflow run a")  # it returns at once
+    assert view.standing == "paused"
+    assert "waits: it is paused: " in repr(view)
+    assert "a" in offered(shell, "%workflow resume ")
+    assert "a: resumed" in str(run("%workflow resume a"))
+    assert "a" not in offered(shell, "%workflow resume ")
+    assert run("%workflow run a").result == {"plan": {"parts": 2}}
+    with pytest.raises(RejectedError, match="cannot be paused: it is completed"):
+        run("%workflow pause a")

@@ -306,3 +306,21 @@ def test_a_limit_of_an_agent_is_one_line(hub, workflows):
         assert time.monotonic() < deadline
         view.panel.refresh()
         time.sleep(0.05)
+
+
+def test_a_workflow_is_paused_and_resumed_by_its_button(workflows, view):
+    made = workflows.create("x", tasks())
+    panel = view()
+    assert (panel.approvals.pause.description, panel.approvals.pause.disabled) == ("Pause", False)
+    click(panel.approvals.pause)
+    assert made.refresh().standing == "paused"
+    assert said(panel).startswith("x is paused: what runs goes on")
+    refreshed(panel)
+    assert "‖ paused" in panel.about.value
+    assert cells(panel.workflows, "id")[made.id]["state"] == "‖ paused"
+    assert "it is paused" in panel.notice.lines[0]
+    assert panel.approvals.pause.description == "Resume"
+    click(panel.approvals.pause)
+    assert made.refresh().paused is None
+    made.cancel()
+    assert refreshed(panel).approvals.pause.disabled

@@ -16,7 +16,8 @@ __all__ = ["LIMITED", "REF", "TURN", "UNLIMITED", "Statements"]
 REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
 """The columns of a `TaskRef`, without its trace."""
 # A waiting task of a bounded workflow, one with `max_parallel`, is found by its workflow: those of
-# a workflow that has as many active tasks as it may are not looked at, however many they are.
+# a workflow that has as many active tasks as it may are not looked at, however many they are. The
+# tasks of a paused workflow are bounded by 0.
 _FREE = """
 from {task} t where t.scope = :scope and t.agent = a.agent and t.state = 'waiting'
   and t.max_parallel is null
@@ -26,7 +27,7 @@ from {task} t where t.workflow_id = w.id and t.agent = a.agent and t.state = 'wa
   and t.max_parallel is not null
 """
 _ROOM = """
-w.scope = :scope and w.state = 'active' and w.max_parallel is not null
+w.scope = :scope and w.state = 'active' and w.max_parallel is not null and w.paused is null
   and (select count(*) from {task} f where f.scope = :scope and f.workflow_id = w.id
     and f.state = 'active') < w.max_parallel
 """

@@ -27,6 +27,7 @@ _BOUNDED = "state = 'waiting' and max_parallel is not null"
 _DELAYED = "state = 'delayed'"
 _ORDER = ("priority", "due", "place")
 _BOUNDED_WORKFLOW = "state = 'active' and max_parallel is not null"
+_LIMITED_IN_TIME = "state = 'active' and deadline is not null"
 
 
 def names(kind: str) -> dict[str, str]:
@@ -80,7 +81,11 @@ def models(kind: str) -> Models:
             return prefix + _SNAKE.sub(r"_\1", word).lower()
 
     class WorkflowRow(Base):
-        """A workflow. ``pending`` is how many of its tasks have not ended."""
+        """A workflow. ``pending`` is how many of its tasks have not ended.
+
+        ``paused`` is the time since which no task of it is claimed; ``deadline`` that at which
+        all that is left of it is cancelled.
+        """
 
         __table_args__ = (
             Index(f"{prefix}workflow_newest", "scope", "created"),
@@ -89,6 +94,12 @@ def models(kind: str) -> Models:
                 "scope",
                 sqlite_where=text(_BOUNDED_WORKFLOW),
                 postgresql_where=text(_BOUNDED_WORKFLOW),
+            ),
+            Index(
+                f"{prefix}workflow_deadline",
+                *("scope", "deadline"),
+                sqlite_where=text(_LIMITED_IN_TIME),
+                postgresql_where=text(_LIMITED_IN_TIME),
             ),
         )
         id: Mapped[str] = mapped_column(Text, primary_key=True)
@@ -101,6 +112,8 @@ def models(kind: str) -> Models:
         pending: Mapped[int] = mapped_column(Integer)
         created: Mapped[float] = mapped_column(Double)
         finished: Mapped[float | None] = mapped_column(Double)
+        paused: Mapped[float | None] = mapped_column(Double)
+        deadline: Mapped[float | None] = mapped_column(Double)
         error: Mapped[str | None] = mapped_column(Text)
         traceparent: Mapped[str | None] = mapped_column(Text)
         correlation_id: Mapped[str | None] = mapped_column(Text)
@@ -119,8 +132,9 @@ def models(kind: str) -> Models:
 
         ``frees`` holds the places of the tasks that need it. ``entry`` is raised by every claim
         and never set back; ``ended`` is the entry that its own worker ended last. ``deaths`` is
-        how many workers died while they ran it beside other tasks. ``own_attempts`` and
-        ``own_timeout`` say whether the task, and not its agent, has set them.
+        how many workers died while they ran it beside other tasks. ``own_attempts``,
+        ``own_timeout`` and ``own_backoff`` say whether the task, and not its agent, has set
+        them. ``max_parallel`` is that of its workflow, and 0 while this is paused.
         """
 
         __table_args__ = (
@@ -169,6 +183,7 @@ def models(kind: str) -> Models:
         deaths: Mapped[int] = mapped_column(Integer)
         own_attempts: Mapped[int] = mapped_column(Integer)
         own_timeout: Mapped[int] = mapped_column(Integer)
+        own_backoff: Mapped[int] = mapped_column(Integer, server_default=text("0"))
         priority: Mapped[int] = mapped_column(Integer)
         delay: Mapped[float] = mapped_column(Double)
         timeout: Mapped[float | None] = mapped_column(Double)

@@ -29,6 +29,7 @@ from agentnb.core.workflow import migrating
 from agentnb.core.workflow.agent_limiting import AgentLimits
 from agentnb.core.workflow.agents import current_options, made
 from agentnb.core.workflow.control import Control
+from agentnb.core.workflow.controlling import WorkflowControls
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
 from agentnb.core.workflow.depths import depths
 from agentnb.core.workflow.execution import Advice, Surroundings
@@ -85,7 +86,7 @@ _WORDS = ("name", "key", "max_parallel", "data", "correlation_id", "unknown")
 
 
 @refuse_unknown("workflow")
-class Orchestrator(AgentLimits):
+class Orchestrator(AgentLimits, WorkflowControls):
     """Durable workflows on a database.
 
     Parameters

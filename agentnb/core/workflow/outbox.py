@@ -19,6 +19,8 @@ CHANNELS = {
     "WORKFLOW_FAILED": "workflow.failed",
     "WORKFLOW_CANCELLED": "workflow.cancelled",
     "WORKFLOW_RETRIED": "workflow.retried",
+    "WORKFLOW_PAUSED": "workflow.paused",
+    "WORKFLOW_RESUMED": "workflow.resumed",
     "TASK_STARTED": "workflow.task.started",
     "TASK_COMPLETED": "agent.task.completed",
     "TASK_FAILED": "agent.task.completed",

@@ -35,7 +35,7 @@ __all__ = ["COLUMNS", "Reader"]
 
 COLUMNS = (
     "id, name, key, state, data, max_parallel, created, finished, error, traceparent, "
-    "correlation_id"
+    "correlation_id, paused, deadline"
 )
 _TRACE = "(select traceparent from {workflow} w where w.id = workflow_id)"
 _ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
@@ -341,10 +341,13 @@ class Reader:
         kinds = "('approval', 'delayed', 'waiting', 'active') order by place"
         with self._transactions.read() as tx:
             rows = tx.rows(sql + kinds, id=number)
+            paused = tx.row("select paused from {workflow} where id = :id", id=number)
             served = self.served(tx)
             full = {one.agent: one.reason for one in limits_of(tx, self._scope) if one.reason}
         if any(row[0] == "active" for row in rows):
             return ""
+        if paused is not None and paused[0] is not None:
+            return rendered(f"it is paused: workflow.resume() (%workflow resume {number})")
         ready = [row for row in rows if row[0] in {"waiting", "delayed"}]
         limited = [row[2] for row in ready if row[0] == "waiting" and row[2] in full]
         if limited and len(limited) == len(ready) and limited[0] in served:

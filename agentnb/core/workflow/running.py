@@ -19,10 +19,11 @@ select w.id, w.name, {now} - w.created, count(*),
   sum(case when t.state = 'approval' then 1 else 0 end),
   min(case when t.state = 'approval' then t.name end),
   {now} - case when sum(case when t.state = 'approval' then 1 else 0 end) > 0 then (select
-    max(e.created) from {event} e where e.workflow_id = w.id and e.type = 'TASK_APPROVAL') end
+    max(e.created) from {event} e where e.workflow_id = w.id and e.type = 'TASK_APPROVAL') end,
+  w.paused is not null
 from {workflow} w join {task} t on t.workflow_id = w.id
 where w.scope = :scope and w.state = 'active'
-group by w.id, w.name, w.created order by w.created desc, w.id desc limit :n
+group by w.id, w.name, w.created, w.paused order by w.created desc, w.id desc limit :n
 """
 _FAILED = """
 select w.id, w.name, t.name, t.agent, t.error, coalesce(t.finished, t.created),
@@ -48,6 +49,8 @@ class RunningWorkflow(NamedTuple):
         The name of a task that waits for a person, or None.
     waited
         Seconds since a person was last asked for one of those, or None.
+    paused
+        Whether it is paused.
     """
 
     id: str
@@ -60,6 +63,7 @@ class RunningWorkflow(NamedTuple):
     approvals: int
     approval: str | None
     waited: float | None
+    paused: bool = False
 
 
 class FailedTask(NamedTuple):

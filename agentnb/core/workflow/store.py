@@ -76,6 +76,7 @@ _PENDING = """
 select count(*), coalesce(sum(case when t.state = 'delayed' then 1 else 0 end), 0)
 from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
   and t.state in ('waiting', 'delayed', 'active')
+  and (t.max_parallel is null or t.max_parallel > 0 or t.state = 'active')
 """
 
 
@@ -372,7 +373,10 @@ class SqlWorkStore:
         self.wake()
 
     def pending(self) -> Pending:
-        """Return how many tasks of the worker's agents wait, run or are delayed."""
+        """Return how many tasks of the worker's agents wait, run or are delayed.
+
+        Those of paused workflows that do not run are left out: nothing is done about them.
+        """
         agents = msgspec.json.encode(self._agents()).decode()
         with self._transactions.read() as tx:
             row = tx.row(_PENDING, scope=self._scope, agents=agents)

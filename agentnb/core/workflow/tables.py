@@ -76,7 +76,7 @@ def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[s
             (
                 one.id,
                 one.name,
-                one.state,
+                one.standing,
                 f"{ended}/{sum(states.values())}",
                 states.get("active", 0),
                 states.get("approval", 0),

@@ -51,6 +51,8 @@ class Workflow:
         How many of its tasks are active at once at most; None for any number.
     created, finished
         When it was made and when it ended, as aware datetimes in UTC; None if it has not.
+    paused
+        Since when it is paused, as an aware datetime in UTC; None if it is not.
     error
         Why it failed, or None.
     traceparent
@@ -72,7 +74,7 @@ class Workflow:
             "id",
             "key",
         ),
-        *("correlation_id", "max_parallel", "name", "state", "traceparent"),
+        *("correlation_id", "max_parallel", "name", "paused", "state", "traceparent"),
     )
 
     def __init__(
@@ -95,12 +97,18 @@ class Workflow:
         self.error: str | None = row[8]
         self.traceparent: str | None = row[9]
         self.correlation_id: str | None = row[10]
+        self.paused: dt.datetime | None = moment_of(row[11]) if self.state == "active" else None
 
     @property
     def trace_id(self) -> str | None:
         """The id of the trace in which it was made, 32 hexadecimal digits; None without one."""
         context = parse_traceparent(self.traceparent)
         return None if context is None else context.trace_id
+
+    @property
+    def standing(self) -> str:
+        """Its state for people: ``paused`` while it is active and paused."""
+        return self.state if self.paused is None else "paused"
 
     def refresh(self) -> Workflow:
         """Read it again, and return it.
@@ -197,6 +205,14 @@ class Workflow:
         """Await its end; see `Orchestrator.wait`."""
         return self.await_().__await__()
 
+    def pause(self) -> Workflow:
+        """Pause it: see `Orchestrator.pause`."""
+        return self._orchestrator.pause(self)
+
+    def resume(self) -> Workflow:
+        """Resume it: see `Orchestrator.resume`."""
+        return self._orchestrator.resume(self)
+
     def cancel(self) -> Workflow:
         """End it: see `Orchestrator.cancel`."""
         return self._orchestrator.cancel(self)
@@ -248,6 +264,7 @@ class Workflow:
 
     arefresh, atask, alogs = twin(refresh), twin(task), twin(logs)
     aforget, acancel = twin(forget), twin(cancel)
+    apause, aresume = twin(pause), twin(resume)
     aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
     aevents, awhy_waiting, awaited = twin(events), twin(why_waiting), twin(waited)
     alimits = twin(limits)
@@ -264,4 +281,4 @@ class Workflow:
 
     def __repr__(self) -> str:
         trace = f", trace {self.trace_id[:8]}" if self.trace_id else ""
-        return f"Workflow({self.name!r}, id={self.id!r}, {self.state}{trace})"
+        return f"Workflow({self.name!r}, id={self.id!r}, {self.standing}{trace})"

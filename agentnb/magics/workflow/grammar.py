@@ -110,6 +110,20 @@ GRAMMAR = Grammar(
             twin="hub.workflows.forget(WORKFLOW, TASK, STEP)",
         ),
         Verb(
+            "pause",
+            "let no task of a workflow begin until it is resumed; running tasks go on",
+            ("WORKFLOW",),
+            live=("open",),
+            twin="hub.workflows.pause(WORKFLOW)",
+        ),
+        Verb(
+            "resume",
+            "resume a paused workflow",
+            ("WORKFLOW",),
+            live=("paused",),
+            twin="hub.workflows.resume(WORKFLOW)",
+        ),
+        Verb(
             "cancel",
             "cancel a workflow and its running tasks",
             ("WORKFLOW",),

@@ -55,7 +55,7 @@ class Live:
             self._print(view)
             return
         drawn = [(task.state, task.progress, task.message, task.attempt) for task in view.tasks]
-        now = (drawn, view.state, view.why)
+        now = (drawn, view.standing, view.why)
         if now != self._drawn:
             self._drawn = now
             self._display(view)
@@ -121,7 +121,9 @@ def follow(
         time.sleep(_EVERY)
 
 
-def waits_for_a_person(view: WorkflowView) -> bool:
-    """Return whether nothing goes on before somebody approves or rejects a task."""
+def stands_still(view: WorkflowView) -> bool:
+    """Return whether nothing goes on before somebody decides about a task, or resumes it."""
     states = {task.state for task in view.tasks}
+    if view.standing == "paused":
+        return "active" not in states
     return "approval" in states and not states & _MOVES

@@ -308,6 +308,16 @@ class WorkflowMagic(Magic):
             f"{workflow.name}: step {step} of {task} is called again by its next attempt"
         )
 
+    def do_pause(self, call: Call) -> Message:
+        """Pause a workflow."""
+        workflow = self._one(call).pause()
+        return Message(f"{workflow.name}: paused: %workflow resume {workflow.id} lets it go on")
+
+    def do_resume(self, call: Call) -> Message:
+        """Resume a workflow."""
+        workflow = self._one(call).resume()
+        return Message(f"{workflow.name}: resumed{self._who_works(workflow)}")
+
     def do_cancel(self, call: Call) -> Message:
         """End a workflow."""
         workflow = self._one(call)

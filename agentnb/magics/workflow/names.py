@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["names_of"]
 
 _NEWEST = 50
-_STATES: dict[str, WorkflowState] = {"open": "active", "asking": "active"}
+_STATES: dict[str, WorkflowState] = {**dict.fromkeys(("open", "asking", "paused"), "active")}
 _TASKS = {"task": set(), "approval": {"approval"}, "failed": {"failed", "cancelled"}}
 
 
@@ -26,7 +26,7 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
         The hub's.
     kind
         For tasks ``"task"``, ``"approval"`` or ``"failed"``; for workflows ``"workflow"``,
-        ``"open"``, ``"asking"`` (a person) or ``"ended"`` (badly).
+        ``"open"``, ``"asking"`` (a person), ``"paused"`` or ``"ended"`` (badly).
     """
     found = workflows.list(_STATES.get(kind), _NEWEST)
     if kind in _TASKS:
@@ -35,6 +35,8 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
         return list(dict.fromkeys(t.name for t in tasks if not wanted or t.state in wanted))
     if kind == "asking":
         found = [one for one in found if any(t.state == "approval" for t in one.tasks)]
+    elif kind == "paused":
+        found = [one for one in found if one.paused]
     elif kind == "ended":
         found = [one for one in found if one.state in {"failed", "cancelled"}]
     names = dict.fromkeys(one.name for one in found)

@@ -65,6 +65,7 @@ class WorkflowView:
         self._waited = waited
         # Of that moment: the workflow may be refreshed while this is shown.
         self.state, self.finished = workflow.state, workflow.finished
+        self.standing = workflow.standing
         self._seen = time.time()
 
     @property
@@ -120,15 +121,15 @@ class WorkflowView:
         return [*said, workflow.id]
 
     def __repr__(self) -> str:
-        head = " · ".join([self.name, signed(self.state), *self.about])
+        head = " · ".join([self.name, signed(self.standing), *self.about])
         lines = [text_of(head), repr(self.table)]
         return "\n".join([*lines, *([f"waits: {self.why}"] if self.why else [])])
 
     def _repr_html_(self) -> str:
-        colour = INKS[TONES.get(self.state, "")]
+        colour = INKS[TONES.get(self.standing, "")]
         about = f'<span style="{_DIM}">· {escape(" · ".join(self.about))}</span>'
         name = escape(text_of(self.name))
-        state = f'<span style="color:{colour}">{escape(signed(self.state))}</span>'
+        state = f'<span style="color:{colour}">{escape(signed(self.standing))}</span>'
         parts = [
             f'<div style="margin-bottom:4px"><strong>{name}</strong> {state} {about}</div>',
             f'<div style="overflow:auto;margin:2px 0 6px">{self.svg()}</div>',
@@ -270,7 +271,7 @@ def listing(
         rows.append(
             (
                 workflow.name,
-                signed(workflow.state),
+                signed(workflow.standing),
                 tally(counts.get(workflow.id, {})),
                 workflow.created,
                 max(took - waited.get(workflow.id, 0.0), 0.0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.magics.workflow.live import Live, follow, waits_for_a_person
+from agentnb.magics.workflow.live import Live, follow, stands_still
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ def work_on(
         start(workflows, options)
     live = Live(shell, quiet="quiet" in options)
     try:
-        view, _ = follow(workflow, live, until=waits_for_a_person, timeout=options.get("timeout"))
+        view, _ = follow(workflow, live, until=stands_still, timeout=options.get("timeout"))
     except KeyboardInterrupt:
         print(  # noqa: T201 - what an interrupt leaves
             f"{workflow.name} still runs: %workflow watch {workflow.id}\n"

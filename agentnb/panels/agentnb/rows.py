@@ -178,6 +178,7 @@ def _workers(queues: Sequence[QueueOverview], more: str) -> str:
 def workflow_row(one: RunningWorkflow) -> dict[str, Any]:
     """Return the row of a workflow that runs: how far it is."""
     words = [f"{one.completed:,} of {one.tasks:,}"]
+    words += ["paused"] if one.paused else []
     words += ["waits for you"] if one.approvals else []
     words += [f"{one.active:,} active"] if one.active else []
     words += [f"{one.failed:,} failed"] if one.failed else []

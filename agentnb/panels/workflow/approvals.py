@@ -1,4 +1,4 @@
-"""Buttons for what people decide: approve or reject a task, retry or cancel the workflow."""
+"""Buttons for what people decide: approve or reject a task, retry, pause, cancel the workflow."""
 
 from __future__ import annotations
 
@@ -71,6 +71,12 @@ class Approvals:
             tooltip="Let what failed or was cancelled run again",
             icon="repeat",
         )
+        self.pause = button(
+            "Pause",
+            act(self._pause, panel.say),
+            tooltip="Let no task begin until it is resumed; what runs goes on",
+            icon="pause",
+        )
         self.cancel = Confirm(
             panel,
             "Cancel…",
@@ -80,7 +86,8 @@ class Approvals:
             icon="ban",
             back="Back",
         )
-        self.widget = row(self.approve, self.reject, self.reason, self.retry, self.cancel)
+        decisions = (self.approve, self.reject, self.reason)
+        self.widget = row(*decisions, self.retry, self.pause, self.cancel)
         self.show(None, None)
 
     def reset(self) -> None:
@@ -101,7 +108,10 @@ class Approvals:
         self.retry.description = f"Retry {_short(again)}" if again else "Retry"
         self.retry.disabled = not _can_retry(snapshot)
         ended = snapshot is None or snapshot.chosen is None or snapshot.chosen.state != "active"
-        self.cancel.first.disabled = ended
+        self.cancel.first.disabled = self.pause.disabled = ended
+        paused = snapshot is not None and _is_paused(snapshot.chosen)
+        self.pause.description = "Resume" if paused else "Pause"
+        self.pause.icon = "play" if paused else "pause"
 
     def _workflow(self) -> Workflow:
         snapshot = self._seen()
@@ -143,6 +153,14 @@ class Approvals:
         workflow.retry(name)
         return f"{plain(name) if name else 'what failed'} runs again"
 
+    def _pause(self) -> str:
+        workflow = self._workflow()
+        if _is_paused(workflow):
+            workflow.resume()
+            return f"{plain(workflow.name)} is resumed"
+        workflow.pause()
+        return f"{plain(workflow.name)} is paused: what runs goes on, no other task begins"
+
     def _ask_cancel(self) -> tuple[str, Workflow]:
         workflow = self._workflow()
         return f"Cancel {_short(workflow.name)}", workflow
@@ -150,6 +168,10 @@ class Approvals:
     def _cancel(self, workflow: Workflow) -> str:
         workflow.cancel()
         return f"{plain(workflow.name)} is cancelled"
+
+
+def _is_paused(workflow: Workflow | None) -> bool:
+    return workflow is not None and workflow.standing == "paused"
 
 
 def _asking(snapshot: Snapshot | None, picked: str | None) -> list[TaskInfo]:

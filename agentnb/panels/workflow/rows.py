@@ -52,7 +52,7 @@ def workflow_row(
     """Return a workflow as a row; the time in which it waited for a person is left out."""
     return (
         workflow.name,
-        _state(workflow.state),
+        _state(workflow.standing),
         stacked((name, counts.get(name, 0), TONES[name]) for name in SIGNS),
         max(seconds_between(workflow.created, workflow.finished or now) - waited, 0.0),
         _moment(workflow.created.timestamp()),

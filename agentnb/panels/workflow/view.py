@@ -206,7 +206,7 @@ def _about(snapshot: Snapshot) -> str:
         return ""
     waited = snapshot.waited.get(chosen.id, 0.0)
     took = seconds_between(chosen.created, chosen.finished or snapshot.now) - waited
-    words = [signed(chosen.state), tally(task.state for task in snapshot.tasks)]
+    words = [signed(chosen.standing), tally(task.state for task in snapshot.tasks)]
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
     if chosen.finished:

@@ -26,16 +26,18 @@ SIGNS: Final = {
 }
 """The sign of each state, in the order in which counts are told."""
 
+_PAUSED: Final = "‖"
 _COUNTED: Final = {"approval": "awaiting approval"}
 
 
 def signed(state: str) -> str:
     """Return a state with its sign.
 
-    >>> signed("completed"), signed("new")
-    ('✓ completed', 'new')
+    >>> signed("completed"), signed("paused"), signed("new")
+    ('✓ completed', '‖ paused', 'new')
     """
-    sign = SIGNS["completed"] if state == NOT_KEPT else SIGNS.get(state)
+    of = {NOT_KEPT: SIGNS["completed"], "paused": _PAUSED}
+    sign = of.get(state) or SIGNS.get(state)
     return f"{sign} {state}" if sign else state
 
 
