@@ -26,7 +26,7 @@ def failed_tests(lines: list[str], failed: list[str]) -> list[str]:
     if not lines or not SUMMARY.fullmatch(lines[-1]) or any("::" not in name for name in failed):
         return []
     names = [re.sub(r"^([^:]*\.ipynb)::.*", r"\1", name, flags=re.DOTALL) for name in failed]
-    return list(dict.fromkeys(names))
+    return sorted(set(names))  # processes report in any order
 
 
 def passes_alone(pytest: str, name: str) -> bool:

@@ -96,7 +96,7 @@ def run_tests(tmp_path):
 
 
 def test_a_failed_test_that_passes_alone_is_named_and_fails_nothing(run_tests):
-    ids = (r"a::b c", "[d]")
+    ids = ("[d]", "a::b c")
     names = [f"test_some.py::test_that_is_flaky[{one}]" for one in ids]
     assert run_tests(FLAKY, "-n", "2") == (
         0,
