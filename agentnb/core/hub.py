@@ -20,7 +20,7 @@ from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from agentnb.core.api import APIClient, GitHub
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from agentnb.core.settings import Settings, SettingsArguments
     from agentnb.core.table import Table
     from agentnb.core.tape.flight import FlightRecorder
+    from agentnb.core.tools import Tool
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.trace.traces import Traces
     from agentnb.core.websocket import WebSocketClient, WebSockets
@@ -423,6 +424,56 @@ class Hub:
     def workflows(self) -> Orchestrator:
         """Return the orchestrator of workflows, on the default database."""
         return self._open(services.WORKFLOWS)
+
+    def tools(
+        self,
+        tools: str | Sequence[str] | None = None,
+        *,
+        write: str | Sequence[str] = (),
+        root: str | os.PathLike[str] | None = None,
+        timeout: float = 20.0,
+    ) -> list[Tool]:
+        """Return functions over the services for an agent: bounded, and read-only by default.
+
+        Each has a name, a docstring, types and a JSON Schema (``.schema``), so that frameworks for
+        agents take it as it is. Its answer is plain JSON or text of 60,000 characters at most,
+        with secrets masked, and says what was left out.
+
+        Parameters
+        ----------
+        tools
+            Groups: ``db``, ``files``, ``git``, ``events``, ``queue``, ``workflow``; default: all.
+        write
+            Tools that change something: ``db_execute``, ``file_write``, ``git_commit``,
+            ``queue_add``, ``workflow_create``. A call makes a workflow whose one task waits for
+            approval, and returns at once. A worker of this process (``hub.workflows.work()``)
+            performs it, once, when a person has approved it.
+        root
+            The folder of the tools for files and git; default: the workspace.
+        timeout
+            Seconds that a query, or a call of git, may take.
+
+        Raises
+        ------
+        UsageError
+            There is no such group or tool, or the root is no folder.
+
+        Examples
+        --------
+        >>> with Hub(database_url="sqlite://") as hub:
+        ...     [tool.name for tool in hub.tools("db,files")]
+        ['db_schema', 'db_query', 'file_list', 'file_read']
+        """
+        from pathlib import Path
+
+        from agentnb.core.tools import policy_of
+
+        folder = None if root is None else Path(root)
+        offer = self._open(services.TOOLS).offer(policy_of(tools, write, folder, timeout))
+        offer.writers.register()
+        return offer.tools
+
+    atools = twin(tools)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

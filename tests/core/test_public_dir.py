@@ -18,10 +18,10 @@ from agentnb.core.settings import FIELDS
 
 PUBLIC = {
     "Hub": """
-        aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop cache close
+        aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop atools cache close
         closed databases db docker doctor errors events files git github health logs metrics open
         panel queue queues ready record redis repo reset run_workers runtime settings status stop
-        trace tracer variable websocket websockets workflows
+        tools trace tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral flight hub_id log redactor tracer",
     "Tracer": """

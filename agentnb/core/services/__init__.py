@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.services.data import CACHE, DATABASES, EVENTS, LOGS, REDIS, TRACER, TRACES
 from agentnb.core.services.entry import Service
 from agentnb.core.services.health import NOT_OPENED, Prober, Readiness, State, checks_of
-from agentnb.core.services.outside import APIS, DOCKER, FILES, GITHUB, REPOSITORIES, WEBSOCKETS
+from agentnb.core.services.outside import (
+    APIS,
+    DOCKER,
+    FILES,
+    GITHUB,
+    REPOSITORIES,
+    TOOLS,
+    WEBSOCKETS,
+)
 from agentnb.core.services.work import QUEUES, WORKFLOWS
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ __all__ = [
     "REDIS",
     "REPOSITORIES",
     "SERVICES",
+    "TOOLS",
     "TRACER",
     "TRACES",
     "WEBSOCKETS",
@@ -58,11 +67,11 @@ SERVICES: tuple[Service[Any], ...] = (
         FILES,
         REPOSITORIES,
     ),
-    *(DOCKER, APIS, GITHUB, WEBSOCKETS),
+    *(DOCKER, APIS, GITHUB, WEBSOCKETS, TOOLS),
 )
 """Every service, in the order of the rows of ``hub.health()``."""
 
-HIDDEN = frozenset({LOGS.name, TRACER.name, TRACES.name})
+HIDDEN = frozenset({LOGS.name, TRACER.name, TRACES.name, TOOLS.name})
 """The names of those that serve the others, and are not shown among them."""
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.repositories import Repositories
     from agentnb.core.hub import Hub
+    from agentnb.core.tools.box import Toolbox
     from agentnb.core.websocket import WebSockets
 
-__all__ = ["APIS", "DOCKER", "FILES", "GITHUB", "REPOSITORIES", "WEBSOCKETS"]
+__all__ = ["APIS", "DOCKER", "FILES", "GITHUB", "REPOSITORIES", "TOOLS", "WEBSOCKETS"]
 
 
 def _files(hub: Hub) -> FileSystemManager:
@@ -185,4 +186,20 @@ WEBSOCKETS: Service[WebSockets] = Service(
     _websockets,
     settings=("home",),
     checks=lambda it: [Check("websocket", one.url, untimed(one.ping)) for one in it.clients()],
+)
+
+
+def _toolbox(hub: Hub) -> Toolbox:
+    from agentnb.core.tools.box import Toolbox
+
+    return Toolbox(hub)
+
+
+TOOLS: Service[Toolbox] = Service(
+    "tools",
+    _toolbox,
+    settings=(
+        *("database_url", "db_rows", "file_size", "git_filters", "git_protected", "home"),
+        "workspace",
+    ),
 )

@@ -1,0 +1,109 @@
+"""Answers of tools cut to a size that a model can read, with a line about what was left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agentnb.core.format import cut
+from agentnb.core.trace.files import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["CELL", "CHARACTERS", "ROWS", "fit_rows", "fit_text"]
+
+CHARACTERS = 60_000
+"""The most that one answer has."""
+ROWS = 1_000
+"""The most rows that one answer has."""
+CELL = 10_000
+"""The most that one value of a row has."""
+_ABOUT = 500
+"""Characters that the line about what was left out may take."""
+
+
+def fit_text(text: str, ask: str, *, redactor: Callable[[str], str], most: int = CHARACTERS) -> str:
+    r"""Return a text with its secrets masked, and cut with a line about the rest.
+
+    Parameters
+    ----------
+    text
+        The text.
+    ask
+        The call that returns less.
+    redactor
+        Masks secrets; before the cut, which may go through one.
+    most
+        Characters at most.
+
+    Examples
+    --------
+    >>> fit_text("one two three", "file_read(path, offset=0)", redactor=str, most=7)
+    'one two\n[left out: 6 of 13 characters; ask for less: file_read(path, offset=0)]'
+    """
+    whole = redactor(text)
+    if len(whole) <= most:
+        return whole
+    left = f"[left out: {len(whole) - most:,} of {len(whole):,} characters; ask for less: {ask}]"
+    return f"{whole[:most]}\n{left}"
+
+
+def fit_rows(
+    name: str,
+    rows: Iterable[Mapping[str, Any]],
+    ask: str,
+    *,
+    redactor: Callable[[str], str],
+    more: bool = False,
+    most: int = CHARACTERS,
+) -> dict[str, Any]:
+    """Return rows as plain JSON under a name, as many as fit, and what was left out.
+
+    Parameters
+    ----------
+    name
+        The name.
+    rows
+        The rows.
+    ask
+        The call that returns less, or the rest.
+    redactor
+        Masks secrets.
+    more
+        Whether there are others that were not read.
+    most
+        Characters of JSON at most.
+
+    Examples
+    --------
+    >>> fit_rows("rows", [{"n": 1}, {"n": 2}], "limit=1", redactor=str)
+    {'rows': [{'n': 1}, {'n': 2}]}
+    >>> fit_rows("rows", [{"n": 1}], "limit=1", redactor=str, more=True)["left_out"]
+    'there are more than these 1: limit=1'
+    """
+    kept: list[Any] = []
+    size = _ABOUT
+    given = list(rows)
+    for row in given:
+        plain = clean({key: _short(value) for key, value in row.items()}, redactor, longest=CELL)
+        size += len(msgspec.json.encode(plain))
+        if size > most or len(kept) == ROWS:
+            return {
+                name: kept,
+                "left_out": f"{len(given) - len(kept):,} of {len(given):,} that were read, which "
+                f"are too much for one answer: {cut(ask, 200)}",
+            }
+        kept.append(plain)
+    if more:
+        return {name: kept, "left_out": f"there are more than these {len(kept):,}: {cut(ask, 200)}"}
+    return {name: kept}
+
+
+def _short(value: Any) -> Any:
+    """Return the size in the place of bytes, which no model reads."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        size = value.nbytes if isinstance(value, memoryview) else len(value)
+        return f"<{size:,} bytes>"
+    return value
