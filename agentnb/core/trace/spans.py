@@ -7,7 +7,7 @@ from collections import deque
 from copy import copy
 from functools import partial
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Final, Literal, ParamSpec, Self, TypeVar, get_args
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.format import size
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer", "message_of"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _BRIEF = frozenset({"call", "wait"})
 _CLAIMED = frozenset({"queue", "workflow"})
+"""Services whose work is tried again when its process ended; events come by the thousand."""
 _BURST = 0.005
 """Seconds within which one beginning is written at once."""
-"""Services whose work is tried again when its process ended; events come by the thousand."""
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
 _LONGEST_TEXT = 2000
@@ -291,11 +294,7 @@ class OpenSpan(Span):
 
     def __enter__(self) -> Self:
         if self._tracer is None:
-            raise UsageError(
-                f"the span {self.name!r} was entered before",
-                service="trace",
-                hint='make one for each block: with hub.trace.span("parse"): ...',
-            )
+            raise self._entered_before()
         given = self.correlation_id
         super().__enter__()
         if given is not None:
@@ -320,6 +319,46 @@ class OpenSpan(Span):
 
 class _Beginning:
     """A span whose beginning is to be written."""
+    def _template(self) -> Callable[[], OpenSpan]:
+        """Return what makes spans as this one, which is entered by nobody."""
+        tracer, given = self._tracer, self.attributes
+        if tracer is None or self.span:
+            raise self._entered_before()
+        correlation_id = self.correlation_id
+
+        def made() -> OpenSpan:
+            # `note` adds to the attributes: each span has its own.
+            about = None if given is None else {**given}
+            span = OpenSpan(tracer, self.name, self.service, self.attempt, about, self.kind)
+            span.correlation_id = correlation_id
+            return span
+
+        return made
+
+    def _entered_before(self) -> UsageError:
+        return UsageError(
+            f"the span {self.name!r} was entered before",
+            service="trace",
+            hint='make one for each block: with hub.trace.span("parse"): ...',
+        )
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return a function each call of which is such a span: ``@hub.trace.span("parse")``.
+
+        Parameters
+        ----------
+        function
+            A function, or a coroutine function.
+
+        Raises
+        ------
+        UsageError
+            It cannot be called, or is a generator; or the span was entered before.
+        """
+        from agentnb.core.trace.decorating import decorated
+
+        return decorated(self, function)
+
 
     __slots__ = ("span",)
 
