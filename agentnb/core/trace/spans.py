@@ -240,6 +240,8 @@ class Span(Context):
             "parent_id": self.parent_id,
             "correlation_id": clean(self.correlation_id, redactor),
         }
+        if not self.sampled:
+            record["sampled"] = False
         if self.kind != "call":
             record["kind"] = self.kind
         if self.error is not None:
@@ -275,6 +277,7 @@ class Span(Context):
         span.parent = int(str(record["parent_id"] or "0"), 16)
         span.correlation_id = None if correlation_id is None else str(correlation_id)
         error, links = record.get("error"), record.get("links")
+        span.sampled = record.get("sampled") is not False
         span.kind = KINDS[KINDS.index(str(record.get("kind", "call")))]
         span.error = None if error is None else str(error)
         span.links = tuple(map(str, links)) if isinstance(links, list) else ()
@@ -316,9 +319,6 @@ class OpenSpan(Span):
         if tracer is not None:
             tracer._end(self)  # noqa: SLF001 - as above
 
-
-class _Beginning:
-    """A span whose beginning is to be written."""
     def _template(self) -> Callable[[], OpenSpan]:
         """Return what makes spans as this one, which is entered by nobody."""
         tracer, given = self._tracer, self.attributes
@@ -359,6 +359,9 @@ class _Beginning:
 
         return decorated(self, function)
 
+
+class _Beginning:
+    """A span whose beginning is to be written."""
 
     __slots__ = ("span",)
 
@@ -533,8 +536,8 @@ class Tracer:
             self._count(span.service, span.name, span.outcome, span.ms, began, span.error)
         self._keep(span)
         if self._writer is None:
-            return
-        if self._writer.closed and span._begun:  # noqa: SLF001 - as above
+            pass
+        elif self._writer.closed and span._begun:  # noqa: SLF001 - as above
             self._writer.write_now(span)
         else:
             self._writer.submit_always(span)
