@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 
-from agentnb.core.ranges import refused
+from agentnb.core.ranges import OutsideError, read_seconds, refused
 
-__all__ = ["moment"]
+__all__ = ["moment", "seconds_or_moment"]
 
 
 def moment(name: str, text: str | None, zone: str | None, service: str) -> dt.datetime | None:
@@ -46,3 +47,20 @@ def moment(name: str, text: str | None, zone: str | None, service: str) -> dt.da
         hint = f"--{name} {found.isoformat('T', 'minutes')}+01:00, or with a cron line --tz ZONE"
         raise refused(name, "a time with a zone", text, service, hint)
     return found.replace(tzinfo=zone_of(zone, service))
+
+
+def seconds_or_moment(
+    name: str, text: str, zone: str | None, service: str
+) -> float | dt.datetime | None:
+    """Return the seconds of an option, or the moment; see `moment`.
+
+    Examples
+    --------
+    >>> seconds_or_moment("deadline", "90", None, "workflow")
+    90.0
+    """
+    with suppress(OutsideError):
+        return read_seconds(text)
+    with suppress(ValueError):
+        return float(text)  # the core refuses it
+    return moment(name, text, zone, service)

@@ -15,6 +15,7 @@ from agentnb.testing.work import (
     agents_worker,
     busy_events,
     fire_due,
+    fire_workflows,
     open_tasks,
     queue_worker,
     rated_agents,
@@ -176,7 +177,7 @@ class _Run:
                 fire_due(one.queue)
         workflows = workflows_of(self._hub)
         if workflows is not None:
-            fire_due(workflows)
+            fire_workflows(workflows)
 
     def _drain(self, worker: InlineWorker) -> int:
         count = 0

@@ -24,6 +24,7 @@ __all__ = [
     "busy_events",
     "events_of",
     "fire_due",
+    "fire_workflows",
     "open_tasks",
     "queue_worker",
     "rated_agents",
@@ -51,9 +52,14 @@ def queue_worker(hub: Hub, name: str) -> InlineWorker:
     return hub.queue(name)._inline_worker()  # noqa: SLF001 - as above
 
 
-def fire_due(of: Queue | Orchestrator) -> None:
-    """Fire the schedules of a queue or of workflows that are due."""
-    of._schedules.fire_due()  # noqa: SLF001 - as above
+def fire_due(queue: Queue) -> None:
+    """Fire the schedules of a queue that are due."""
+    queue._schedules.fire_due()  # noqa: SLF001 - as above
+
+
+def fire_workflows(workflows: Orchestrator) -> None:
+    """Fire the schedules and the deadlines of workflows that are due."""
+    workflows._fire_due()  # noqa: SLF001 - as above
 
 
 def agents_worker(workflows: Orchestrator, agents: Iterable[str]) -> InlineWorker:

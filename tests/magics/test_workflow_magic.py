@@ -626,3 +626,16 @@ def test_a_workflow_is_paused_shown_as_such_and_resumed(run, agents, shell):  # 
     assert run("%workflow run a").result == {"plan": {"parts": 2}}
     with pytest.raises(RejectedError, match="cannot be paused: it is completed"):
         run("%workflow pause a")
+
+
+def test_a_cell_gives_its_workflow_a_deadline_or_its_schedule(run, agents, hub):  # noqa: ARG001
+    assert " · deadline " in repr(run("%%workflow a --deadline 3600\nplan"))
+    run("%%workflow b --deadline 2100-01-01T00:00+01:00\nplan")
+    assert hub.workflows.get("b").deadline.isoformat() == "2099-12-31T23:00:00+00:00"
+    run("%%workflow c --every 3600 --deadline 60\nplan")
+    assert hub.workflows.get_schedule("c").trigger().deadline is not None
+    for given, said in (("0", "greater than 0 s"), ("nan", "greater than"), ("soon", "a time")):
+        assert (
+            f"deadline must be {said}"
+            in refused(run, f"%%workflow d --deadline {given}\nplan").message
+        )

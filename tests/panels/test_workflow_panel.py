@@ -324,3 +324,12 @@ def test_a_workflow_is_paused_and_resumed_by_its_button(workflows, view):
     assert made.refresh().paused is None
     made.cancel()
     assert refreshed(panel).approvals.pause.disabled
+
+
+def test_the_panel_shows_the_deadline_and_cancels_what_is_late(workflows, view):
+    made = workflows.create("x", tasks(), deadline=3600)
+    panel = view(workflow=made.id)
+    assert " · deadline " in panel.about.value
+    workflows._transactions.run("update {workflow} set deadline = {now} - 1")
+    assert "⊘ cancelled" in refreshed(panel).about.value
+    assert " · deadline " not in panel.about.value

@@ -273,3 +273,14 @@ def test_a_rate_does_not_hide_that_a_queue_is_paused(hub):
     queue.pause()
     with pytest.raises(RejectedError, match="ask is paused"):
         run_until_idle(hub)
+
+
+def test_a_paused_workflow_is_named_and_a_deadline_passes_by_the_clock(hub, clock):
+    hub.workflows.agent("one")(lambda task: task.name)
+    workflow = hub.workflows.create("x", [Task("one")], deadline=3600).pause()
+    with pytest.raises(RejectedError, match="cannot run: it is paused"):
+        run_until_idle(hub)
+    clock.advance(3601)
+    assert run_until_idle(hub).tasks == 0
+    state = hub.db.query("select state from agentnb_workflow").scalar()  # without a look at it
+    assert (state, workflow.refresh().error) == ("cancelled", "deadline")

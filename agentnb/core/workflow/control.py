@@ -15,7 +15,7 @@ from agentnb.core.workflow.transactions import plain
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction, Transactions
 
-__all__ = ["Control"]
+__all__ = ["Control", "cancel"]
 
 _LEFT = "('blocked', 'approval', 'delayed', 'waiting')"
 _CANCEL = f"""
@@ -42,6 +42,22 @@ where id = :task
 """
 
 
+def cancel(tx: Transaction, scope: str, workflow: str, reason: str) -> bool:
+    """Cancel an active workflow and what is left of it; return False if it has ended."""
+    if lock(tx, workflow) != "active":
+        return False
+    ended = tx.run(_CANCEL, id=workflow, why=reason)
+    sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
+    tx.run(sql, id=workflow)
+    sql = (
+        "update {workflow} set state = 'cancelled', error = :why, finished = {now}, "
+        "pending = pending - :n where id = :id"
+    )
+    tx.run(sql, id=workflow, why=reason, n=ended)
+    note(tx, scope, workflow, "WORKFLOW_CANCELLED", status="cancelled", reason=reason)
+    return True
+
+
 class Control:
     """Controls the workflows of a scope; each call is one transaction.
 
@@ -58,22 +74,12 @@ class Control:
     def cancel(self, workflow: str, reason: str) -> None:
         """End what has not begun, and ask what runs to stop."""
         with self._transactions.write() as tx:
-            state = lock(tx, workflow)
-            if state != "active":
+            if not cancel(tx, self._scope, workflow, plain(reason)):
                 raise RejectedError(
-                    f"workflow {workflow} cannot be cancelled: it is {state}",
+                    f"workflow {workflow} cannot be cancelled: it is {lock(tx, workflow)}",
                     service="workflow",
                     hint=_show(workflow),
                 )
-            ended = tx.run(_CANCEL, id=workflow, why=plain(reason))
-            sql = "update {task} set cancel = 1 where workflow_id = :id and state = 'active'"
-            tx.run(sql, id=workflow)
-            sql = (
-                "update {workflow} set state = 'cancelled', error = :why, finished = {now}, "
-                "pending = pending - :n where id = :id"
-            )
-            tx.run(sql, id=workflow, why=plain(reason), n=ended)
-            note(tx, self._scope, workflow, "WORKFLOW_CANCELLED", status="cancelled")
 
     def approve(self, workflow: str, task: str, by: str) -> dict[str, int]:
         """Let a task run that waits for a person, and return its agent."""
@@ -101,7 +107,8 @@ class Control:
     def retry(self, workflow: str, task: str | None) -> dict[str, int]:
         """Put back what failed, was cancelled or skipped; return what could run, by agents.
 
-        A cancelled workflow whose tasks all completed in spite of it is completed by that.
+        A cancelled workflow whose tasks all completed in spite of it is completed by that. A
+        deadline that has passed is removed.
         """
         with self._transactions.write() as tx:
             state = lock(tx, workflow)
@@ -126,7 +133,8 @@ class Control:
                 )
             ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
             sql = (
-                "update {workflow} set state = 'active', error = null, finished = null, pending = "
+                "update {workflow} set state = 'active', error = null, finished = null, "
+                "deadline = case when deadline <= {now} then null else deadline end, pending = "
                 "(select count(*) from {task} where workflow_id = :id and state in "
                 f"('active', {_LEFT[1:]}) where id = :id"
             )

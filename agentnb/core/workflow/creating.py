@@ -13,6 +13,7 @@ import msgspec
 from agentnb.core.errors import UsageError
 from agentnb.core.ranges import refused, whole
 from agentnb.core.trace import current
+from agentnb.core.workflow.deadlines import limit_of
 from agentnb.core.workflow.errors import UnfitTask
 from agentnb.core.workflow.graph import frees_of
 from agentnb.core.workflow.ids import new_id
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.codec import Json
     from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.deadlines import Limit
     from agentnb.core.workflow.keys import Record
     from agentnb.core.workflow.registry import Registry
     from agentnb.core.workflow.transactions import Transaction, Transactions
@@ -41,9 +43,9 @@ _TASKS_A_SECOND = 500
 
 _WORKFLOW = """
 insert into {workflow} (id, scope, name, key, state, data, max_parallel, pending, created,
-  traceparent, correlation_id)
+  deadline, traceparent, correlation_id)
 values (:id, :scope, :name, :key, 'active', :data, :max_parallel, :pending, {now},
-  :traceparent, :correlation_id)
+  :deadline, :traceparent, :correlation_id)
 """
 _TASK = """
 insert into {task} (id, workflow_id, place, scope, name, agent, state, needs, frees, missing, data,
@@ -100,6 +102,7 @@ class Creator:
         max_parallel: int | None,
         data: Any,
         correlation_id: str | None,
+        deadline: Any = None,
         unknown: Unknown = "refuse",
         claim: Callable[[Transaction, str], bool] | None = None,
     ) -> tuple[str, dict[str, int]] | None:
@@ -107,7 +110,7 @@ class Creator:
 
         Parameters
         ----------
-        name, tasks, key, max_parallel, data, correlation_id, unknown
+        name, tasks, key, max_parallel, data, correlation_id, deadline, unknown
             As `Orchestrator.create` takes them.
         claim
             Called with the transaction and the id; its False makes nothing. The key then only
@@ -124,16 +127,18 @@ class Creator:
         max_parallel, correlation_id = _options(max_parallel, correlation_id)
         if unknown not in get_args(Unknown):
             raise refused("unknown", "refuse or wait", unknown, "workflow", "unknown='wait'")
+        limit = limit_of(deadline)
         given = _checked(tasks)
         frees = frees_of(given)
         encoded = self._json.encode(data).decode()
         named, key = key, None if claim is not None else key
-        asked = None if key is None else self._input(name, encoded, max_parallel, given)
+        asked = None if key is None else self._input(name, encoded, max_parallel, given, limit)
         with self._transactions.read() as tx:
             known = None if key is None else find(tx, self._scope, key, self._key_ttl)
             if key is not None and known is not None and asked is not None:
                 return self._made_before(tx, key, known, asked), {}
             agents = self._agents(tx, given, unknown)
+            ends = None if limit is None else limit.after(tx.now())
         rows = self._rows(given, agents, frees)
         here = current()
         number = new_id()
@@ -145,6 +150,7 @@ class Creator:
             "data": encoded,
             "max_parallel": max_parallel,
             "pending": len(rows),
+            "deadline": ends,
             "traceparent": here.traceparent if here else None,
             "correlation_id": correlation_id
             if correlation_id is not None or here is None
@@ -211,7 +217,9 @@ class Creator:
                 task = {"task_id": row["id"], "task": row["name"]}
                 note(tx, self._scope, number, "TASK_APPROVAL", **task)
 
-    def _input(self, name: str, data: str, max_parallel: int | None, given: list[Task]) -> Input:
+    def _input(
+        self, name: str, data: str, max_parallel: int | None, given: list[Task], limit: Limit | None
+    ) -> Input:
         """Return the input of a workflow as it is compared with that of an earlier one."""
         tasks = []
         for place, task in enumerate(given):
@@ -225,7 +233,7 @@ class Creator:
                     None if task.timeout is None else float(task.timeout),
                 )
             )
-        return Input(name, data, max_parallel, tasks)
+        return Input(name, data, max_parallel, tasks, None if limit is None else limit.word)
 
     def _made_before(self, tx: Transaction, key: str, known: Record, asked: Input) -> str:
         """Return the id of the workflow that was made with a key, if it is of this input."""

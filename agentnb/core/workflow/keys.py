@@ -57,19 +57,29 @@ class Input:
     tasks
         Of each task the name, the agent, the data and the needs as JSON, and the options that
         the task sets itself: priority, delay, approval, attempts, timeout.
+    deadline
+        The deadline as it was given, as text; None for none.
     """
 
     def __init__(
-        self, name: str, data: str, max_parallel: int | None, tasks: Sequence[tuple[Any, ...]]
+        self,
+        name: str,
+        data: str,
+        max_parallel: int | None,
+        tasks: Sequence[tuple[Any, ...]],
+        deadline: str | None = None,
     ) -> None:
         self.name = name
+        self.deadline = deadline
         self._rest = {"data": data, "max_parallel": max_parallel}
         self.tasks = [tuple(task) for task in tasks]
 
     @property
     def digest(self) -> str:
         """The digest that is kept with the key."""
-        whole = [self.name, self._rest, self.tasks]
+        whole: list[Any] = [self.name, self._rest, self.tasks]
+        if self.deadline is not None:  # digests of those without one stay as they were
+            whole.append(self.deadline)
         return hashlib.sha256(msgspec.json.encode(whole)).hexdigest()
 
     def difference(self, made: Input) -> str:
@@ -80,6 +90,8 @@ class Input:
             if made._rest[word] != value:
                 return f"its {word} is {shown(made._rest[word])}, here {shown(value)}"
         there, here = [_line(task) for task in made.tasks], [_line(task) for task in self.tasks]
+        if there == here:
+            return f"its deadline is another one, here {self.deadline or 'none'}"
         return f"it has {_listed(there, here)}; here {_listed(here, there)}"
 
 

@@ -31,6 +31,7 @@ from agentnb.core.workflow.agents import current_options, made
 from agentnb.core.workflow.control import Control
 from agentnb.core.workflow.controlling import WorkflowControls
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
+from agentnb.core.workflow.deadlines import Deadlines
 from agentnb.core.workflow.depths import depths
 from agentnb.core.workflow.execution import Advice, Surroundings
 from agentnb.core.workflow.handler import TaskHandler
@@ -53,6 +54,7 @@ from agentnb.core.workflow.workers import worker_table
 from agentnb.core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
@@ -82,7 +84,7 @@ _LIMIT = 1_000_000
 _RESULTS = 64  # a result is paid for already: it may be larger than what is sent
 _CLOSING_SECONDS = 5.0
 _CALLS = 8  # awaited calls that run at once
-_WORDS = ("name", "key", "max_parallel", "data", "correlation_id", "unknown")
+_WORDS = ("name", "key", "max_parallel", "data", "correlation_id", "deadline", "unknown")
 
 
 @refuse_unknown("workflow")
@@ -197,7 +199,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
     @lazy
     def _reader(self) -> Reader:
         """Return the part that looks at workflows."""
-        return Reader(self._transactions, self._scope)
+        return Reader(self._transactions, self._scope, self._deadlines.expire)
 
     @lazy
     def _control(self) -> Control:
@@ -226,6 +228,12 @@ class Orchestrator(AgentLimits, WorkflowControls):
             threads=self._call_threads,
             made=self._happened,
             find=lambda number: self._workflow(self._reader.row(number)),
+        )
+
+    @lazy
+    def _deadlines(self) -> Deadlines:
+        return Deadlines(
+            self._transactions, self._scope, log=self._log, happened=self._look_at_control
         )
 
     @lazy
@@ -370,6 +378,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
         max_parallel: int | None = None,
         data: Any = None,
         correlation_id: str | None = None,
+        deadline: float | dt.timedelta | dt.datetime | None = None,
         unknown: Unknown = "refuse",
     ) -> Workflow:
         """Make a workflow with its tasks, all or nothing; workers begin with it at once.
@@ -390,6 +399,11 @@ class Orchestrator(AgentLimits, WorkflowControls):
             Any value with a JSON form, for all tasks: ``ctx.workflow.data``.
         correlation_id
             Free text that goes with it.
+        deadline
+            Seconds from now, or a datetime with a zone, after which what is left of it is
+            cancelled with the reason ``deadline``; None for never. It also passes while no worker
+            runs: the next look at the workflow cancels it then. `retry` removes one that has
+            passed.
         unknown
             The treatment of a task whose agent nobody has registered: ``"refuse"`` makes nothing,
             ``"wait"`` makes the task wait for the agent, and logs a line.
@@ -415,6 +429,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
                 max_parallel=max_parallel,
                 data=data,
                 correlation_id=correlation_id,
+                deadline=deadline,
                 unknown=unknown,
             )
             assert made is not None  # noqa: S101 - there is no claim
@@ -650,8 +665,13 @@ class Orchestrator(AgentLimits, WorkflowControls):
             wakeup=wakeup or self._wakeup,
             lease=self._lease,
             on_commit=self._happened,
-            fire_due=self._schedules.fire_due,
+            fire_due=self._fire_due,
         )
+
+    def _fire_due(self) -> float | None:
+        """Fire schedules and deadlines; return the seconds until the next is due, None for none."""
+        following = (self._deadlines.fire_due(), self._schedules.fire_due())
+        return min((one for one in following if one is not None), default=None)
 
     @property
     def worker(self) -> Worker | None:
@@ -777,10 +797,14 @@ class Orchestrator(AgentLimits, WorkflowControls):
         found = self.get(workflow)
         with self._span("cancel", found):
             self._control.cancel(found.id, self._redactor(text("reason", reason)))
+        self._look_at_control()
+        return found.refresh()
+
+    def _look_at_control(self) -> None:
+        """Wake those who wait, and the worker of this process to stop what was cancelled."""
         self._happened({})
         if self.worker is not None:
             self.worker.look()
-        return found.refresh()
 
     def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
         """Let what failed or was cancelled run again with all its attempts, and what it held up.

@@ -25,7 +25,7 @@ from agentnb.core.workflow.transactions import listed, plain
 from agentnb.core.workflow.waits import waited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.transactions import Transaction, Transactions
@@ -37,6 +37,7 @@ COLUMNS = (
     "id, name, key, state, data, max_parallel, created, finished, error, traceparent, "
     "correlation_id, paused, deadline"
 )
+_STATE, _DEADLINE = 3, 12
 _TRACE = "(select traceparent from {workflow} w where w.id = workflow_id)"
 _ONE = f"select {COLUMNS} from {{workflow}} where scope = :scope and id = :id"
 _NEWEST = f"select {COLUMNS} from {{workflow}} where scope = :scope"
@@ -64,11 +65,28 @@ class Reader:
     ----------
     transactions, scope
         Where they are.
+    expire
+        Cancels the workflows whose deadline has passed, and returns whether it could.
     """
 
-    def __init__(self, transactions: Transactions, scope: str) -> None:
+    def __init__(
+        self, transactions: Transactions, scope: str, expire: Callable[[], bool] = lambda: False
+    ) -> None:
         self._transactions = transactions
         self._scope = scope
+        self._expire = expire
+
+    def _workflows(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return rows of workflows; one whose deadline has passed is cancelled before."""
+        with self._transactions.read() as tx:
+            rows = tx.rows(sql, **values)
+            late = [row for row in rows if row[_STATE] == "active" and row[_DEADLINE] is not None]
+            if not late or min(row[_DEADLINE] for row in late) > tx.now():
+                return rows
+        if self._expire():
+            with self._transactions.read() as tx:
+                rows = tx.rows(sql, **values)
+        return rows
 
     @property
     def where(self) -> str:
@@ -92,25 +110,20 @@ class Reader:
                 hint="hub.workflows.list() has the ids",
             )
         word = plain(word)
+        rows = self._workflows(_ONE, scope=self._scope, id=word)
+        if not rows:
+            where = " and name = :name order by created desc, id desc limit 1"
+            rows = self._workflows(_NEWEST + where, scope=self._scope, name=word)
+        if not rows and len(word) >= _SHORTEST_PREFIX and word.isalnum():
+            where = " and id >= :low and id < :high order by id limit 2"
+            rows = self._workflows(_NEWEST + where, scope=self._scope, low=word, high=f"{word}~")
+        if len(rows) == 1:
+            return rows[0]
+        if rows:
+            raise UsageError(
+                f"several workflows begin with {word}", service="workflow", hint="one more letter"
+            )
         with self._transactions.read() as tx:
-            found = tx.row(_ONE, scope=self._scope, id=word)
-            if found is None:
-                where = " and name = :name order by created desc, id desc limit 1"
-                found = tx.row(_NEWEST + where, scope=self._scope, name=word)
-            if found is not None:
-                return found
-            rows = []
-            if len(word) >= _SHORTEST_PREFIX and word.isalnum():
-                where = " and id >= :low and id < :high order by id limit 2"
-                rows = tx.rows(_NEWEST + where, scope=self._scope, low=word, high=f"{word}~")
-            if len(rows) == 1:
-                return rows[0]
-            if rows:
-                raise UsageError(
-                    f"several workflows begin with {word}",
-                    service="workflow",
-                    hint="one more letter",
-                )
             known = tx.rows(
                 "select distinct name from {workflow} where scope = :scope limit 1000",
                 scope=self._scope,
@@ -124,15 +137,14 @@ class Reader:
 
     def row(self, number: str) -> tuple[Any, ...]:
         """Return a workflow's row by its id."""
-        with self._transactions.read() as tx:
-            found = tx.row(_ONE, scope=self._scope, id=number)
-        if found is None:
+        found = self._workflows(_ONE, scope=self._scope, id=number)
+        if not found:
             raise WorkflowNotFound(
                 f"there is no workflow {number} on {self.where}",
                 service="workflow",
                 hint=_LISTED,
             )
-        return found
+        return found[0]
 
     def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the rows of the newest workflows, of one state or all, newest first."""
@@ -144,13 +156,12 @@ class Reader:
             )
         n = whole("n", n, service="workflow", least=0, most=_MOST_ROWS)
         where = "" if state is None else " and state = :state"
-        with self._transactions.read() as tx:
-            return tx.rows(
-                f"{_NEWEST}{where} order by created desc, id desc limit :n",
-                scope=self._scope,
-                **({} if state is None else {"state": state}),
-                n=n,
-            )
+        return self._workflows(
+            f"{_NEWEST}{where} order by created desc, id desc limit :n",
+            scope=self._scope,
+            **({} if state is None else {"state": state}),
+            n=n,
+        )
 
     def counts(self, numbers: list[str]) -> dict[str, dict[str, int]]:
         """Return how many tasks of each state some workflows have, by their ids."""
@@ -276,23 +287,31 @@ class Reader:
         active = set()
         for start in range(0, len(numbers), _MOST_MARKS):
             marks, values = listed(numbers[start : start + _MOST_MARKS])
-            sql = f"select id from {{workflow}} where state = 'active' and id in ({marks})"
-            with self._transactions.read() as tx:
-                active |= {row[0] for row in tx.rows(sql, **values)}
+            where = f"where state = 'active' and id in ({marks})"
+            active |= {row[0] for row in self._states(where, **values)}
         return [number for number in numbers if number not in active]
 
     def progress(self, number: str) -> tuple[str, int, float]:
         """Return what changes as a workflow goes on: its state, and marks of its tasks."""
-        sql = "select state, pending, coalesce(finished, 0) from {workflow} where id = :id"
-        with self._transactions.read() as tx:
-            found = tx.row(sql, id=number)
-        if found is None:
+        found = self._states("where id = :id", id=number)
+        if not found:
             raise WorkflowNotFound(
                 f"there is no workflow {number} on {self.where}",
                 service="workflow",
                 hint=_LISTED,
             )
-        return found
+        return found[0][1:]
+
+    def _states(self, where: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return id, state, pending tasks and end of workflows, none of which is late."""
+        late = "case when state = 'active' and deadline <= {now} then 1 else 0 end"
+        sql = f"select id, state, pending, coalesce(finished, 0), {late} from {{workflow}} {where}"
+        with self._transactions.read() as tx:
+            rows = tx.rows(sql, **values)
+        if any(row[-1] for row in rows) and self._expire():
+            with self._transactions.read() as tx:
+                rows = tx.rows(sql, **values)
+        return [row[:-1] for row in rows]
 
     def events(self, number: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the last events of a workflow, or of all, oldest first."""

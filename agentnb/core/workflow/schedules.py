@@ -22,6 +22,7 @@ from agentnb.core.work.schedules.schedule import (
     there_is_none,
 )
 from agentnb.core.work.schedules.timing import Timing, timing
+from agentnb.core.workflow.deadlines import seconds_of
 from agentnb.core.workflow.spec import Task
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Spec(msgspec.Struct, omit_defaults=True):
     correlation_id: str | None = None
     missed: Missed = "latest"
     overlap: Overlap = "allow"
+    deadline: float | None = None
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -183,6 +185,7 @@ class WorkflowSchedules:
         max_parallel: int | None = None,
         data: Any = None,
         correlation_id: str | None = None,
+        deadline: float | dt.timedelta | None = None,
     ) -> Schedule[Workflow]:
         """Make a workflow at each of some times, or replace the schedule that has this name.
 
@@ -198,6 +201,8 @@ class WorkflowSchedules:
             ``"0 2 * * *"``: minute, hour, day, month, weekday; see `Queue.schedule`.
         tasks, max_parallel, data, correlation_id
             As `create` takes them.
+        deadline
+            Seconds from when each workflow is made until what is left of it is cancelled.
         every, tz, start, end, missed, overlap
             As `Queue.schedule` takes them; a workflow overlaps while it is active.
 
@@ -227,6 +232,7 @@ class WorkflowSchedules:
             correlation_id,
             missed,
             overlap,
+            seconds_of(deadline),
         )
         text = msgspec.json.encode(spec).decode()
         with self._transactions.write() as tx:
@@ -425,6 +431,7 @@ class WorkflowSchedules:
                 max_parallel=spec.max_parallel,
                 data=msgspec.json.decode(spec.data),
                 correlation_id=spec.correlation_id,
+                deadline=spec.deadline,
                 claim=claim,
             )
             if made is None:

@@ -28,6 +28,7 @@ from agentnb.core.work.store import (
 from agentnb.core.workflow import completion, pulses
 from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, has_limits, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
+from agentnb.core.workflow.deadlines import next_deadline
 from agentnb.core.workflow.schedules import next_firing
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class SqlWorkStore:
         Called with the tasks that could run now by agents after something was committed, and
         whether those who wait here are to look at once.
     fire_due
-        Fires the schedules that are due, and returns the seconds until the next one is.
+        Fires the schedules and deadlines that are due, and returns the seconds until the next.
     """
 
     def __init__(
@@ -185,7 +186,7 @@ class SqlWorkStore:
         with self._transactions.read() as tx:
             rows = tx.rows(_ACTIVE, **values)
             soon = self._due(tx, agents, look=True) if agents else None
-            firing = next_firing(tx, self._scope)
+            firing = _first(next_firing(tx, self._scope), next_deadline(tx, self._scope))
         self._firing.set(firing)
         if soon is not None and soon <= 0:
             with self._transactions.write() as tx:
@@ -393,6 +394,10 @@ class SqlWorkStore:
         """Let the thread that waits return now; the lease keeper calls it when work is due."""
         self._firing.look()
         self._wakeup.notify()
+
+
+def _first(*seconds: float | None) -> float | None:
+    return min((one for one in seconds if one is not None), default=None)
 
 
 def _claim(claimed: Claimed) -> Claim:

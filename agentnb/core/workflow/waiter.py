@@ -176,7 +176,10 @@ def _late_error(workflow: str | Workflow, timeout: float | None, why: str) -> De
 def _checked(workflow: Workflow) -> Workflow:
     if workflow.state == "completed":
         return workflow
-    how = "was cancelled" if workflow.state == "cancelled" else f"failed: {workflow.error}"
+    how = f"failed: {workflow.error}"
+    if workflow.state == "cancelled":
+        why = "" if workflow.error in {None, "cancelled"} else f": {workflow.error}"
+        how = f"was cancelled{why}"
     raise TaskFailed(
         f"workflow {workflow.name} ({workflow.id}) {how}",
         service="workflow",

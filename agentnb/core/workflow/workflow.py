@@ -53,8 +53,10 @@ class Workflow:
         When it was made and when it ended, as aware datetimes in UTC; None if it has not.
     paused
         Since when it is paused, as an aware datetime in UTC; None if it is not.
+    deadline
+        When what is left of it is cancelled, as an aware datetime in UTC; None for never.
     error
-        Why it failed, or None.
+        Why it failed or was cancelled, or None.
     traceparent
         In which trace it was made, W3C, or None.
     correlation_id
@@ -69,6 +71,7 @@ class Workflow:
             "_results",
             "created",
             "data",
+            "deadline",
             "error",
             "finished",
             "id",
@@ -98,6 +101,7 @@ class Workflow:
         self.traceparent: str | None = row[9]
         self.correlation_id: str | None = row[10]
         self.paused: dt.datetime | None = moment_of(row[11]) if self.state == "active" else None
+        self.deadline: dt.datetime | None = moment_of(row[12])
 
     @property
     def trace_id(self) -> str | None:

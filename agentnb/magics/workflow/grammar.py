@@ -248,6 +248,11 @@ CELL = Grammar(
                     json=True,
                 ),
                 Option(
+                    ("--deadline",),
+                    "cancel what is left of it after SECONDS, or at a time of ISO 8601",
+                    "SECONDS|TIME",
+                ),
+                Option(
                     ("--unknown",),
                     "a task whose agent nobody has registered waits for it, or is refused",
                     choices=("refuse", "wait"),

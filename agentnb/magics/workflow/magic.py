@@ -174,7 +174,7 @@ class WorkflowMagic(Magic):
         from agentnb.core.workflow.errors import UnfitTask
         from agentnb.magics.workflow.lines import parse
         from agentnb.magics.workflow.live import look
-        from agentnb.magics.workflow.scheduling import is_schedule, make
+        from agentnb.magics.workflow.scheduling import deadline_of, is_schedule, make
 
         workflows = self._workflows
         name = call.arguments[0]
@@ -185,6 +185,7 @@ class WorkflowMagic(Magic):
                 hint="%%workflow NAME",
             )
         scheduled = is_schedule(call)
+        limit = deadline_of(call)
         lines = parse(call.body or "", call.namespace)
         for line in lines:
             if line.deprecated:
@@ -194,7 +195,7 @@ class WorkflowMagic(Magic):
         try:
             if scheduled:
                 return make(call, [line.task() for line in lines], workflows)
-            made = workflows.create(name, [line.task() for line in lines], **given)
+            made = workflows.create(name, [line.task() for line in lines], **given, **limit)
         except UnfitTask as error:
             raise lines[error.place].wrong(error) from error
         if made.state in {"failed", "cancelled"}:  # it is the earlier one of this key

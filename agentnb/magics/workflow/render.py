@@ -114,6 +114,8 @@ class WorkflowView:
         said = [tally(task.state for task in self.tasks), duration(max(took, 0.0))]
         if self._waited:
             said.append(f"waited {duration(self._waited)} for a person")
+        if workflow.deadline and workflow.state == "active":
+            said.append(f"deadline {clock(workflow.deadline)}")
         if workflow.key:
             said.append(f"key {workflow.key}")
         if workflow.trace_id:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
 from agentnb.magics.scheduling import act, action_of, bounds_of, unnamed
+from agentnb.magics.times import seconds_or_moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow import Orchestrator, Task
     from agentnb.magics.grammar import Call
 
-__all__ = ["is_schedule", "make", "schedule"]
+__all__ = ["deadline_of", "is_schedule", "make", "schedule"]
 
 _TIMES = ("cron", "every")
 _WITH_TIMES = ("tz", "start", "end", "missed", "overlap")
@@ -58,6 +59,15 @@ def is_schedule(call: Call) -> bool:
     )
 
 
+def deadline_of(call: Call) -> dict[str, Any]:
+    """Return the deadline of a cell's line, if it has one, as `Orchestrator.create` takes it."""
+    given = call.options.get("deadline")
+    if given is None:
+        return {}
+    zone = call.options.get("tz")
+    return {"deadline": seconds_or_moment("deadline", str(given), zone, "workflow")}
+
+
 def make(call: Call, tasks: Sequence[Task], workflows: Orchestrator) -> Table:
     """Make the schedule of a cell."""
     from agentnb.core.workflow.schedules import table
@@ -67,6 +77,6 @@ def make(call: Call, tasks: Sequence[Task], workflows: Orchestrator) -> Table:
         for key in ("every", "tz", "missed", "overlap", "max_parallel", "data")
         if key in call.options
     }
-    options |= bounds_of(call, "workflow")
+    options |= bounds_of(call, "workflow") | deadline_of(call)
     made = workflows.schedule(call.arguments[0], call.options.get("cron"), tasks, **options)
     return table([made.info()])

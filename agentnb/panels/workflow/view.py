@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.format import duration
+from agentnb.core.format import clock, duration
 from agentnb.core.moments import seconds_between
 from agentnb.core.workflow.drawing import signed, svg, tally
 from agentnb.panels.base import (
@@ -209,6 +209,8 @@ def _about(snapshot: Snapshot) -> str:
     words = [signed(chosen.standing), tally(task.state for task in snapshot.tasks)]
     words += [f"key {plain(chosen.key)}"] if chosen.key else []
     words += [f"at most {chosen.max_parallel} at once"] if chosen.max_parallel else []
+    if chosen.deadline and chosen.state == "active":
+        words.append(f"deadline {clock(chosen.deadline)}")
     if chosen.finished:
         words.append(f"took {duration(max(took, 0.0))}")
     words += [f"waited {duration(waited)} for a person"] if waited else []
