@@ -67,7 +67,6 @@ class SpanLine(msgspec.Struct, gc=False):
     links: list[str] | None = None
     attributes: dict[str, Any] | None = None
     open: bool = False
-    sampled: bool = True
 
 
 class RootLine(msgspec.Struct, gc=False):
@@ -196,7 +195,7 @@ def span_of(trace: int, line: SpanLine, process: Process | None) -> Span:
     span.span = int(line.span_id, 16)
     span.parent = int(line.parent_id, 16) if line.parent_id else 0
     span.correlation_id = line.correlation_id
-    span.sampled = line.sampled
+    span.sampled = True
     return span
 
 

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.info import AgentInfo, TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
     from agentnb.core.workflow.spec import Task
+    from agentnb.core.workflow.streams import Chunk, StreamText
     from agentnb.core.workflow.worker import Worker
     from agentnb.core.workflow.workflow import Workflow
 
 __all__ = [
     "AgentInfo",
+    "Chunk",
     "Context",
     "Orchestrator",
+    "StreamText",
     "Task",
     "TaskFailed",
     "TaskInfo",
@@ -29,8 +32,10 @@ __all__ = [
 
 _MODULES = {
     "AgentInfo": "info",
+    "Chunk": "streams",
     "Context": "context",
     "Orchestrator": "orchestrator",
+    "StreamText": "streams",
     "Task": "spec",
     "TaskFailed": "errors",
     "TaskInfo": "info",

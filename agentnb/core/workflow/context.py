@@ -15,6 +15,7 @@ from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.step_options import StepOptions
 from agentnb.core.workflow.stepping import Stepping
+from agentnb.core.workflow.streams import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,15 +37,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.step_options import ErrorClasses, OnChange, StepArguments
     from agentnb.core.workflow.stepping import TypedSteps
 
-__all__ = [
-    "SERVICES",
-    "Context",
-    "WorkflowInfo",
-    "current_context",
-    "execution_of",
-    "steps_of",
-    "within",
-]
+__all__ = ["SERVICES", "Context", "WorkflowInfo", "current_context", "within"]
 
 T = TypeVar("T")
 
@@ -277,9 +270,6 @@ class Context(Stepping):
             final=final,
             on_change=on_change,
         )
-        return self._stepping(options)
-
-    def _stepping(self, options: StepOptions) -> Stepping:
         return Stepping(self._execution, self._names, is_async=self._async, options=options)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
@@ -317,6 +307,48 @@ class Context(Stepping):
         """
         self.check_cancelled()
         self._execution.log(str(message))
+
+    def write(self, value: Any, stream: str = STREAM) -> None:
+        """Write a value to a stream of the task, for those who read it while the agent runs.
+
+        It is read by `Workflow.stream`, in any process, at once and for as long as the workflow
+        is kept. The call takes a few microseconds: values are gathered for up to 50 ms. They are
+        kept before a step that was called meanwhile is, and before the task ends.
+
+        Values written in a step belong to its result: a later attempt that is given that result
+        keeps them. All others are dropped when the agent begins again, and readers are told.
+        Concurrent steps should write to a stream each.
+
+        Parameters
+        ----------
+        value
+            Any value with a JSON form. Readers join texts as they are.
+        stream
+            The name of the stream: printable text of at most 200 characters. A task may have
+            100 of them.
+
+        Raises
+        ------
+        UsageError
+            It has no JSON form, or is larger than ``AGENTNB_WORKFLOW_PAYLOAD``; or the name is
+            none. Nothing was written.
+        RejectedError
+            The task was cancelled, or given to another worker.
+
+        Examples
+        --------
+        ``for token in tokens: ctx.write(token)``
+        """
+        self.check_cancelled()
+        if self._execution.streams.write(value, stream):
+            self._execution.streams.flush_full()
+
+    async def awrite(self, value: Any, stream: str = STREAM) -> None:
+        """Await `write`, which lets the event loop go on where many values wait to be kept."""
+        self.check_cancelled()
+        streams = self._execution.streams
+        if streams.write(value, stream):
+            await self._call_threads.call(streams.flush_full)
 
     async def aworkflow(self) -> WorkflowInfo:
         """Await `workflow`, which is read from the database at its first use."""
@@ -396,13 +428,3 @@ def within(context: Context) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
-
-
-def execution_of(context: Context) -> TaskExecution:
-    """Return the execution that a context stands for, for packages of agentnb."""
-    return context._execution  # noqa: SLF001 - it is nothing that an agent calls
-
-
-def steps_of(context: Context, options: StepOptions) -> Stepping:
-    """Return the steps of a context with options that `Context.with_options` does not have."""
-    return context._stepping(options)  # noqa: SLF001 - as above

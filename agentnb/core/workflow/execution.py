@@ -7,7 +7,7 @@ import shlex
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,6 +18,7 @@ from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
 from agentnb.core.workflow.context import Context, within
 from agentnb.core.workflow.journal import Journal
+from agentnb.core.workflow.stream_writer import StreamWriter
 from agentnb.core.workflow.transactions import check_own, plain
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
     from agentnb.core.workflow.stepping import Step
+    from agentnb.core.workflow.stream_writer import Streams
     from agentnb.core.workflow.transactions import Transactions
-    from agentnb.core.workflow.usage import Usage
 
 __all__ = ["Advice", "Surroundings", "TaskExecution", "refused"]
 
@@ -76,6 +77,8 @@ class Surroundings:
         The log of workflows.
     advice
         The advice that was given of agents.
+    streams
+        Keeps what agents stream.
     """
 
     transactions: Transactions
@@ -88,6 +91,7 @@ class Surroundings:
     runtime: Runtime
     log: ServiceLog
     advice: Advice
+    streams: Streams
 
 
 class TaskExecution:
@@ -104,6 +108,8 @@ class TaskExecution:
     ----------
     task
         The task.
+    streams
+        What the attempt streams.
     """
 
     def __init__(self, attempt: Attempt, around: Surroundings) -> None:
@@ -113,6 +119,7 @@ class TaskExecution:
         self._attempt = attempt
         self._journal = Journal(around.transactions, self.claimed)
         self._lines: deque[str] = deque(maxlen=_LINES)
+        self.streams = StreamWriter(attempt, self.claimed, around.streams, self._warn)
 
     @property
     def stopped(self) -> bool:
@@ -132,7 +139,14 @@ class TaskExecution:
         self._attempt.is_async = agent.is_async
         context = Context(self, task, is_async=agent.is_async)
         with within(context):
-            return self._attempt.call(agent.call, task, context)
+            self.streams.enter()
+            try:
+                result = self._attempt.call(agent.call, task, context)
+            except BaseException:
+                self.streams.abandon()
+                raise
+            self.streams.close()
+            return result
 
     def keep(self, result: Any, agent: Agent) -> Kept:
         """Return a result in the form that is kept, or its description: the task is done."""
@@ -173,6 +187,7 @@ class TaskExecution:
             return None
         if row[1] is not None:
             raise self._unkept(name, Unkept.read(row[1]))
+        self.streams.answer(name)
         return (read(row[0], step.codec),)
 
     def _is_forgotten(self, step: Step) -> bool:
@@ -197,31 +212,27 @@ class TaskExecution:
         """
         redactor = self.around.runtime.redactor
         kept = self.around.json.keep(result, step.codec, redactor)
-        usage = None if step.options.usage is None else step.options.usage(result)
+        self.streams.flush()
         try:
-            self._insert_step(step, kept, usage)
+            self._insert_step(step, kept)
         except RejectedError as error:
             if isinstance(error, AttemptStopped) or kept.unkept is not None:
                 raise
             kept = refused(kept, error, redactor)
-            self._insert_step(step, kept, usage)
+            self._insert_step(step, kept)
         if kept.unkept is not None:
             raise self._unkept(step.name, kept.unkept)
         if kept.note:
             self._advise(f"step {step.name!r} {kept.note}")
         return kept.copy
 
-    def _insert_step(self, step: Step, kept: Kept, usage: Usage | None) -> None:
+    def _insert_step(self, step: Step, kept: Kept) -> None:
         unkept = None if kept.unkept is None else kept.unkept.write()
         text = kept.data.decode()
         self._write(
-            lambda: self._journal.keep_step(step.name, text, unkept, step.input, usage),
+            lambda: self._journal.keep_step(step.name, text, unkept, step.input),
             f"the result of step {step.name!r}",
         )
-
-    def usage(self, of: Literal["task", "workflow"]) -> Usage:
-        """Return the use of language models by the task, or by all tasks of its workflow."""
-        return self._attempt.persist(lambda: self._journal.usage(of), what="the use of models")
 
     def say_again(self, step: Step, attempt: int, pause: float, error: Exception) -> None:
         """Log that a step failed, and when it is called again."""
@@ -269,6 +280,11 @@ class TaskExecution:
         self._write(lambda: self._journal.log(lines[-1], log), "a log line")
         for line in lines:
             self.say(f"task says: {line}", level=level)
+
+    def _warn(self, line: str) -> None:
+        """Log a line with the task from a thread that is not the agent's."""
+        with suppress(AgentnbError):  # the readers of the stream see it too
+            self.log(line, level=logging.WARNING)
 
     def say(self, line: str, level: int = logging.INFO) -> None:
         """Write a line about the task into the log of workflows."""

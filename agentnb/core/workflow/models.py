@@ -17,7 +17,7 @@ __all__ = ["Models", "models", "names"]
 
 _TABLES = (
     *("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker", "pulse"),
-    *("identity", "schedule", "agent_limit", "agent_start"),
+    *("identity", "schedule", "agent_limit", "agent_start", "stream"),
 )
 SCHEMA = "agentnb"
 VERSIONS = "alembic_version"
@@ -48,7 +48,7 @@ class Models:
     metadata
         Of all of them.
     WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow, PulseRow,
-    IdentityRow, ScheduleRow, AgentLimitRow, AgentStartRow
+    IdentityRow, ScheduleRow, AgentLimitRow, AgentStartRow, StreamRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
@@ -65,6 +65,7 @@ class Models:
     ScheduleRow: Any
     AgentLimitRow: Any
     AgentStartRow: Any
+    StreamRow: Any
 
 
 @lru_cache(maxsize=2)
@@ -193,7 +194,6 @@ def models(kind: str) -> Models:
         approved_by: Mapped[str | None] = mapped_column(Text)
         cancel: Mapped[int] = mapped_column(Integer)
         unkept: Mapped[str | None] = mapped_column(Text)
-        usage: Mapped[str | None] = mapped_column(Text)
         progress: Mapped[float | None] = mapped_column(Double)
         message: Mapped[str] = mapped_column(Text)
         owner: Mapped[str | None] = mapped_column(Text)
@@ -321,12 +321,33 @@ def models(kind: str) -> Models:
         last_id: Mapped[str | None] = mapped_column(Text)
         error: Mapped[str | None] = mapped_column(Text)
 
+    class StreamRow(Base):
+        """Values of a task's stream, written at once; or a reset, which has none.
+
+        ``seq`` orders the rows of a task; one below 0 waits for its step to be answered.
+        ``first`` is the number of its first value in the stream. ``step`` has the names of the
+        steps that it was written in, the outermost first, a line each.
+        """
+
+        task_id: Mapped[str] = mapped_column(Text, primary_key=True)
+        seq: Mapped[int] = mapped_column(
+            BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+        )
+        name: Mapped[str] = mapped_column(Text)
+        step: Mapped[str] = mapped_column(Text)
+        first: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"))
+        number: Mapped[int] = mapped_column(Integer)
+        size: Mapped[int] = mapped_column(Integer)
+        data: Mapped[str] = mapped_column(Text)
+        attempt: Mapped[int] = mapped_column(Integer)
+        created: Mapped[float] = mapped_column(Double)
+
     made = Models()
     made.metadata = Base.metadata
     for one in (
         *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow),
         *(PulseRow, IdentityRow),
-        *(ScheduleRow, AgentLimitRow, AgentStartRow),
+        *(ScheduleRow, AgentLimitRow, AgentStartRow, StreamRow),
     ):
         setattr(made, one.__name__, one)
     return made

@@ -46,6 +46,8 @@ from agentnb.core.workflow.running import failed_tasks, running_workflows
 from agentnb.core.workflow.schedules import WorkflowSchedules
 from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
+from agentnb.core.workflow.stream_reading import StreamReader
+from agentnb.core.workflow.stream_writer import Streams
 from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
 from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
@@ -161,6 +163,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
         self.database = database
         self._scope = scope
         self._lease = lease
+        self._limit = limit
         self.registry = Registry(home, scope, str(database.access.backend.target))
         self._runtime = runtime or database.access.runtime
         migrating.check_kind(database, in_memory=self._runtime.ephemeral)
@@ -248,6 +251,15 @@ class Orchestrator(AgentLimits, WorkflowControls):
     @lazy
     def _waiter(self) -> WorkflowWaiter:
         return WorkflowWaiter(self._reader, self._wakeup, self._call_threads, self._log)
+
+    @lazy
+    def _streams(self) -> Streams:
+        """Return the part that keeps what agents stream."""
+        return Streams(self._transactions, self._log, limit=self._limit)
+
+    @lazy
+    def _stream_reader(self) -> StreamReader:
+        return StreamReader(self._streams, self._call_threads, self._log)
 
     @lazy
     def _far_tasks(self) -> FarTasks:
@@ -640,6 +652,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self._runtime,
             self._log,
             self._advice,
+            self._streams,
         )
 
     def _inline_worker(
@@ -933,9 +946,9 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self._log.warning("the worker was not stopped in an orderly way: %s", error)
         # Only what was used: closing opens nothing.
         parts = vars(self)
-        for part in (parts.get("_waiter"), parts.get("_wakeup"), parts.get("_relay")):
-            if part is not None:
-                part.close()
+        for name in ("_waiter", "_stream_reader", "_streams", "_wakeup", "_relay"):
+            if name in parts and parts[name] is not None:
+                parts[name].close()
         self._call_threads.close()
         self._loop.close()
         if self._owns:

@@ -21,6 +21,7 @@ __all__ = [
     "check_name",
     "check_step",
     "check_words",
+    "printable",
     "several",
     "shown",
     "task_of",
@@ -223,12 +224,23 @@ def check_step(name: Any) -> str:
     UsageError
         It is none, or longer than 200 characters.
     """
+    return printable(name, "a step", "call the API")
+
+
+def printable(name: Any, what: str, example: str) -> str:
+    """Return the name of a part of a task: any text that can be printed.
+
+    Raises
+    ------
+    UsageError
+        It is none, or longer than 200 characters.
+    """
     if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= _LONGEST:
         return str.__str__(name)
     raise UsageError(
-        f"a step cannot be called {shown(name)}",
+        f"{what} cannot be called {shown(name)}",
         service="workflow",
-        hint=f"a name is printable text of at most {_LONGEST} characters, such as call the API",
+        hint=f"a name is printable text of at most {_LONGEST} characters, such as {example}",
     )
 
 

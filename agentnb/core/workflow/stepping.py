@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from agentnb.core.codec import declared
@@ -15,27 +13,17 @@ from agentnb.core.workflow.spec import check_step
 from agentnb.core.workflow.step_options import StepOptions, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
-__all__ = ["Step", "Stepping", "TypedSteps", "current_step"]
+__all__ = ["Step", "Stepping", "TypedSteps"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-_CURRENT: ContextVar[str | None] = ContextVar("agentnb_workflow_step", default=None)
-
-
-def current_step() -> str | None:
-    """Return the name of the step that the calling code is a part of; None outside of steps.
-
-    >>> current_step() is None
-    True
-    """
-    return _CURRENT.get()
 
 
 class Step(NamedTuple):
@@ -176,9 +164,12 @@ class Stepping:
     def _call(self, step: Step, call: Callable[[], Any]) -> Any:
         """Call the function of a step, again while it fails and has attempts left."""
         loop, attempt = self._execution.around.loop, 1
+        streams = self._execution.streams
         while True:
+            if streams.begins_again(step.name):
+                streams.again(step.name)
             try:
-                with self._called(step, attempt):
+                with self._span(step, attempt), streams.within(step.name):
                     return loop.call(lambda: _limited(step, call()))
             except Exception as error:
                 pause = self._until_again(step, attempt, error)
@@ -189,9 +180,12 @@ class Stepping:
 
     async def _acall(self, step: Step, call: Callable[[], Any]) -> Any:
         attempt = 1
+        streams = self._execution.streams
         while True:
+            if streams.begins_again(step.name):
+                await self._call_threads.call(streams.again, step.name)
             try:
-                with self._called(step, attempt):
+                with self._span(step, attempt), streams.within(step.name):
                     result = _limited(step, call())
                     return await result if inspect.isawaitable(result) else result
             except Exception as error:
@@ -223,23 +217,12 @@ class Stepping:
     def _call_threads(self) -> CallThreads:
         return self._execution.around.threads
 
-    @contextmanager
-    def _called(self, step: Step, attempt: int) -> Iterator[None]:
-        """Make a block a call of a step, with its span."""
+    def _span(self, step: Step, attempt: int) -> Any:
         tracer = self._execution.around.runtime.tracer
-        token = _CURRENT.set(step.name)
-        try:
-            with tracer.span(
-                "step",
-                service="workflow",
-                kind="step",
-                attempt=attempt,
-                step=step.name,
-                task=self._execution.task.name,
-            ):
-                yield
-        finally:
-            _CURRENT.reset(token)
+        task = self._execution.task.name
+        return tracer.span(
+            "step", service="workflow", kind="step", attempt=attempt, step=step.name, task=task
+        )
 
 
 def _limited(step: Step, result: Any) -> Any:

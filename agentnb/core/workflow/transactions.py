@@ -45,6 +45,7 @@ _POSTGRES = {
     "clock": "extract(epoch from clock_timestamp())::float8",
     "lock": "for update",
     "lock_free": "for update skip locked",
+    "share": "for share",
     "agents": "json_array_elements_text(cast(:agents as json)) a(agent)",
     "in_places": "= any(array(select cast(v as int) "
     "from json_array_elements_text(cast(:places as json)) v))",
@@ -58,6 +59,7 @@ _SQLITE = {
     "clock": ":clock",
     "lock": "",
     "lock_free": "",
+    "share": "",
     "agents": "(select value as agent from json_each(:agents)) a",
     "in_places": "in (select value from json_each(:places))",
     "in_names": "in (select value from json_each(:names))",

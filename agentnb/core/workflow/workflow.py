@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import msgspec
@@ -13,10 +14,11 @@ from agentnb.core.moments import moment_of
 from agentnb.core.trace import parse_traceparent
 from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.spec import shown
+from agentnb.core.workflow.streams import check_stream
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Generator, Sequence
+    from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 
     from typing_extensions import TypeForm
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.orchestrator import Orchestrator
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
+    from agentnb.core.workflow.stream_reading import StreamReader
+    from agentnb.core.workflow.streams import Chunk, StreamText
 
 __all__ = ["Workflow"]
 
@@ -158,6 +162,76 @@ class Workflow:
         """
         return self._reader.log(self.task(task).id)
 
+    def stream(
+        self, task: str, stream: str | None = None, *, follow: bool = True
+    ) -> Iterator[Chunk]:
+        """Yield what a task streams: from the beginning, and then as it is written.
+
+        It ends when the task has ended. A reader in another process, and one that comes later,
+        is given the same. Any number may read, and hold no connection while nothing is written.
+
+        Parameters
+        ----------
+        task
+            The name or id of the task.
+        stream
+            The name of its stream; None for all, in the order of writing.
+        follow
+            Whether it waits for what is written later.
+
+        Yields
+        ------
+        Chunk
+            A value and its number; or a reset, after which the values behind the first ``n`` no
+            longer count: the attempt that wrote them has ended without a result.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such task, or it is deleted meanwhile.
+
+        Examples
+        --------
+        ``for chunk in workflow.stream("write"): print(chunk.value, end="")``
+        """
+        name = None if stream is None else check_stream(stream)
+        return self._streams.read(self.task(task).id, name, follow=follow)
+
+    async def astream(
+        self, task: str, stream: str | None = None, *, follow: bool = True
+    ) -> AsyncIterator[Chunk]:
+        """Yield what `stream` yields, awaited: ``async for chunk in workflow.astream(TASK)``."""
+        name = None if stream is None else check_stream(stream)
+        number = (await self.atask(task)).id
+        found = self._streams.aread(number, name, follow=follow)
+        async with aclosing(found):
+            async for chunk in found:
+                yield chunk
+
+    def streams(self, task: str) -> Table:
+        """Return the streams of a task as a table.
+
+        Returns
+        -------
+        Table
+            Name, values, bytes, the last attempt that wrote to it and when, and how many of its
+            oldest values were dropped.
+
+        Raises
+        ------
+        NotFoundError
+            It has no such task.
+        """
+        return self._streams.table(self.task(task).id)
+
+    def _stream_tail(self, task: str, limit: int) -> dict[str, StreamText]:
+        """Return the end of each stream of a task as text, by the task's id."""
+        return self._streams.tail(task, limit)
+
+    @property
+    def _streams(self) -> StreamReader:
+        return self._orchestrator._stream_reader  # noqa: SLF001 - which has made it
+
     @property
     def result(self) -> dict[str, Any]:
         """The results of its completed tasks, by their names.
@@ -267,6 +341,7 @@ class Workflow:
         return await await_method(self, self.result_of, task, type=type)
 
     arefresh, atask, alogs = twin(refresh), twin(task), twin(logs)
+    astreams = twin(streams)
     aforget, acancel = twin(forget), twin(cancel)
     apause, aresume = twin(pause), twin(resume)
     aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
