@@ -18,9 +18,10 @@ _MOST = 20
 def run(options: argparse.Namespace) -> int:
     """Do what the verb says, and return 0."""
     import agentnb
+    from agentnb.core.hints import use_commands
 
     _check(options)
-    with agentnb.connect() as hub:
+    with use_commands(), agentnb.connect() as hub:
         if options.verb == "list":
             from agentnb.core.trace.view.listing import table_of
 
@@ -34,8 +35,7 @@ def run(options: argparse.Namespace) -> int:
         from agentnb.core.trace.otel.environment import variables_of
         from agentnb.core.trace.otel.otlp import send_trace
 
-        target = send_trace(trace, variables_of(hub.settings), options.otlp)
-        print(f"{len(trace.spans):,} spans of trace {trace.id[:8]} sent to {target}")
+        print(send_trace(trace, variables_of(hub.settings), options.otlp))
     return 0
 
 

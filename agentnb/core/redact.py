@@ -129,6 +129,13 @@ _SQL = _pattern(
     r"(?P<value>[en]?'(?:''|\\.|[^'\\])*'|[en]?'(?:''|[^'])*'|[en]?'[^']*\Z)",
     re.IGNORECASE,
 )
+_AS = _pattern(r"'(?:::\w+)?\s+as\s", re.IGNORECASE)
+# A literal that a statement names as a secret.
+_SQL_NAMED = _pattern(
+    r"(?P<value>'(?:''|\\.|[^'\\])*')(?P<key>(?:::\w+)?\s+as\s+[\"`\[]?"
+    rf"(?:\w{{0,60}}?_)??{_SENSITIVE}\b)",
+    re.IGNORECASE,
+)
 # A hint that shows how something is written, with words in the place of secrets.
 _TEMPLATE = _pattern(r"(?:\w+://)?[A-Z]+:(?:TOKEN|PASSWORD)@HOST\S*")
 # A password with a slash of its own, which drivers accept; digits before it would be a port.
@@ -174,6 +181,7 @@ PATTERNS = {
     "variable of the environment": _SET,
     "cookie": _COOKIE,
     "password in SQL": _SQL,
+    "literal with a secret name in SQL": _SQL_NAMED,
 }
 """The pattern of each kind of secret; its group ``value`` is the secret."""
 
@@ -203,9 +211,16 @@ def redact(text: str) -> str:
     if len(text) < _SHORTEST_TOKEN:
         return text
     if "'" in text:
-        text = _SQL.sub(_masked_value, text)
+        text = _masked_literals(text)
     text = _BEARER.sub(lambda found: f"{found['kind']} {MASK}", text)
     return _KNOWN_SHAPES.sub(MASK, text)
+
+
+def _masked_literals(text: str) -> str:
+    text = _SQL.sub(_masked_value, text)
+    if _AS.search(text) and _may_name_a_secret(text):
+        text = _SQL_NAMED.sub(lambda found: f"'{MASK}'{found['key']}", text)
+    return text
 
 
 def _masked_login(found: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotReplayable, ReplayDiverged, UsageError
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.ranges import refused
 from agentnb.core.tape.clock import FrozenClock
 from agentnb.core.tape.document import check_path, read_document
 from agentnb.core.tape.hook import heard, insert, muted
@@ -232,7 +233,8 @@ def replay(
     NotFoundError
         There is no such tape.
     UsageError
-        The file is no tape, or one of another version; `ignore` names what no step has.
+        The file is no tape, or one of another version; `ignore` names what no step has; `strict`
+        or `clock` is no bool.
 
     Examples
     --------
@@ -250,6 +252,9 @@ def replay(
     __tracebackhide__ = True
     if hub is not None:
         check_hub(hub)
+    for name, value in (("strict", strict), ("clock", clock)):
+        if not isinstance(value, bool):
+            raise refused(name, "True or False", value, "testing", f"replay(PATH, {name}=False)")
     ignored = sorted(names_of("ignore", ignore) or ())
     document = read_document(check_path(path))
     frozen = FrozenClock(dt.datetime.fromisoformat(document["began"]).timestamp())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import multiprocessing
 import os
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -19,11 +22,12 @@ from opentelemetry.trace import ProxyTracerProvider, SpanKind, StatusCode
 
 import agentnb
 from agentnb.core.errors import ConfigError, UsageError
-from agentnb.core.trace import start_trace, use
+from agentnb.core.trace import Tracer, start_trace, use
 from agentnb.core.trace.otel import environment
 from agentnb.core.trace.otel.conventions import SCHEMA_URL
 from agentnb.core.trace.otel.export import SpanExport
 from agentnb.core.trace.otel.sinks import ExporterSink
+from agentnb.core.trace.traces import Traces
 from tests.otlp import attributes_of, receiving
 from tests.waiting import until
 
@@ -453,6 +457,62 @@ def test_the_log_has_the_spans_that_were_lost_at_the_end(otel_hub, tmp_path):
         hub.close()
     (log,) = (tmp_path / "home/logs").glob("agentnb-*.jsonl")
     assert f"1 spans were not exported to {url}/v1/traces" in log.read_text()
+
+
+SCRIPT = """
+import logging, sys, agentnb
+if sys.argv[1] == "logged":
+    logging.basicConfig(format="logged: %(message)s")
+with agentnb.connect(home="home", database_url="sqlite://") as hub, hub.trace.run("nightly"):
+    hub.db.query("select 1")
+"""
+
+
+@pytest.mark.parametrize(("logs", "start"), [("plain", "agentnb"), ("logged", "logged")])
+def test_a_script_whose_receiver_is_away_says_it_once_where_it_is_seen(tmp_path, logs, start):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and listens to nobody
+        url = f"http://ada:{CANARY}@127.0.0.1:{taken.getsockname()[1]}"
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, logs],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, **variables, "AGENTNB_OTEL": "1"},
+            check=True,
+        )
+    [line] = [one for one in done.stderr.splitlines() if "were not exported" in one]
+    assert line.startswith(f"{start}: 3 spans were not exported to http://ada:••••••@127.0.0.1")
+
+
+def test_a_task_is_linked_to_what_it_needed_as_far_as_this_process_has_done_it(hub, exporter):
+    def task(name, *needs, number=7, fails=False):
+        about = {"workflow": number, "task": name, "needs": needs}
+        with contextlib.suppress(LookupError):  # noqa: SIM117 - the error ends the span
+            with hub.tracer.span("task", service="workflow", kind="work", **about) as span:
+                if fails:
+                    raise LookupError(name)
+        return span.span
+
+    with hub.trace.export_to(exporter):
+        task("plan", fails=True)
+        plan = task("plan")
+        task("other", number=8)
+        task("build", "plan", "elsewhere")
+        task("test", "plan", number=8)
+    found = exporter.get_finished_spans()
+    assert [[one.context.span_id for one in span.links] for span in found] == [
+        *([], [], []),
+        *([plan], []),
+    ]
+
+
+def test_a_tracer_without_a_folder_exports_its_steps_too(exporter):
+    tracer = Tracer()
+    with Traces(tracer, list).export_to(exporter), tracer.span("parse", kind="step"):
+        pass
+    assert [one.name for one in exporter.get_finished_spans()] == ["parse"]
 
 
 def test_a_disabled_sdk_exports_nothing(otel_hub):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+from functools import partial
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -12,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 import agentnb
 from agentnb.cli import main
-from agentnb.core.trace import use
+from agentnb.core.errors import NotFoundError
+from agentnb.core.trace import start_trace, use
 from agentnb.core.trace.otel import environment
 from agentnb.core.trace.otel.otlp import to_otlp
 from agentnb.core.trace.process import Process
@@ -112,6 +114,45 @@ def test_the_command_takes_the_endpoint_of_the_environment(trace, monkeypatch):
         assert main(["trace", "export"]) == 0
     assert received_ids(receiver.spans) == ids_of(trace)
     assert receiver.headers[0]["x-key"] == CANARY
+
+
+def test_spans_that_are_not_sampled_are_not_sent(home, capsys):
+    connect = partial(agentnb.connect, home=home, database_url="sqlite://")
+    with connect() as hub, use(None), hub.trace.run("kept") as run:
+        hub.db.query("select 1")
+        start_trace(parent=run.traceparent[:-2] + "00")
+        with hub.trace.span("alone"):
+            hub.db.query("select 2")
+    with receiving() as receiver:
+        assert main(["trace", "export", run.trace_id, "--otlp", receiver.url]) == 0
+        assert [one.name for one, _ in receiver.spans] == ["kept", "connect", "SELECT"]
+        said = capsys.readouterr().out
+        assert said.startswith(f"3 spans of trace {run.trace_id[:8]} sent to ")
+        assert said.endswith("; 2 that are not sampled were left out\n")
+        receiver.spans.clear()
+        with connect() as hub, use(None):
+            start_trace(parent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")
+            with hub.trace.span("unsampled"):
+                pass
+            trace = hub.trace.get("4bf92f35")
+            assert [span.sampled for span in trace.spans] == [False]
+            assert '"flags": 0' in to_otlp(trace).decode()
+        assert main(["trace", "export", "4bf92f35", "--otlp", receiver.url]) == 2
+        assert "no span of trace 4bf92f35 is sampled" in capsys.readouterr().err
+        assert receiver.spans == []
+
+
+@pytest.mark.usefixtures("trace")
+def test_the_hints_of_the_command_name_the_command_line(capsys):
+    assert main(["trace", "show", "123456"]) == 2
+    assert capsys.readouterr().err.endswith("hint: agentnb trace list lists the traces\n")
+    assert main(["trace", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "agentnb trace show ID shows one" in said
+    assert "%trace" not in said
+    with agentnb.connect(database_url="sqlite://") as hub, pytest.raises(NotFoundError) as caught:
+        hub.trace.get("123456")
+    assert caught.value.hint == "hub.trace.list() lists the traces"
 
 
 @pytest.mark.usefixtures("trace")

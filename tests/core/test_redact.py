@@ -96,6 +96,21 @@ def test_a_private_key_is_masked_whole_or_as_far_as_it_is_there(kind):
     assert "BEGIN" not in redact(f"a -----BEGIN {kind}PRIVATE KEY-----")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("select 'x' as password", f"select '{MASK}' as password"),
+        ("select 'a''b' AS \"db_password\", 1", f"select '{MASK}' AS \"db_password\", 1"),
+        ("select 'a'::text as [api_key] from t", f"select '{MASK}'::text as [api_key] from t"),
+        ("select 'it' as x, 'q' as token from t", f"select 'it' as x, '{MASK}' as token from t"),
+        ("select 'x' as passport, 1 as token", "select 'x' as passport, 1 as token"),
+        ("select 'x' as kind, token from t", "select 'x' as kind, token from t"),
+    ],
+)
+def test_a_literal_that_a_statement_names_as_a_secret_is_masked(text, shown):
+    assert redact(text) == shown
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_value_of_every_name_of_a_secret_is_masked(name):
     for spelt, form in itertools.product(
@@ -173,7 +188,7 @@ def test_shapes_of_secrets_are_masked_whole(text):
         "sig=1; design=2",
         "f(a)(b)=c",
         *("token_count=3, password_length: 8", "a cookie: it is kept", "x -> y, a > b"),
-        *("select 'a' as password", "the password 'x' is not taken", "set it's password"),
+        *("select 'a' as passport", "the password 'x' is not taken", "set it's password"),
         *("--token TOKEN or --token-file FILE", "the option --password is refused"),
     ],
 )

@@ -32,7 +32,7 @@ from agentnb.core.tape.hook import Operation, active, heard, insert, muted
 from agentnb.core.tape.matching import difference, fits
 from agentnb.core.tape.recorder import Limits, Recorder
 from agentnb.core.tape.replayer import Replayer
-from agentnb.core.tape.values import TapeRedactor, Unkept, dump, load
+from agentnb.core.tape.values import TapeRedactor, Unkept, dump, load, masked_again, raw
 
 GET = Operation("shop", "get", VALUE)
 PUT = Operation("shop", "put", NOTHING)
@@ -88,6 +88,34 @@ def test_a_secret_is_masked_by_its_name_however_deep_and_wherever_it_comes_again
     dump(value, redactor)
     expected = {"a": [{"api_key": MASK}], "b": f"see {MASK}", "token": MASK, "password": None}
     assert dump(value, redactor) == expected
+
+
+def test_cookies_keep_their_names_and_lose_their_texts():
+    value = {
+        "Cookie": "sid=s-123456",
+        "set-cookie": b"sid=s-123456",
+        "cookies": {"sid": "s-123456", "n": 2},
+        "session_cookies": ["s-123456"],
+        "cookie_count": 3,
+        "cookies_named": "sid",
+    }
+    expected = {
+        "Cookie": MASK,
+        "set-cookie": MASK,
+        "cookies": {"sid": MASK, "n": 2},
+        "session_cookies": [MASK],
+        "cookie_count": 3,
+        "cookies_named": "sid",
+    }
+    assert dump(value, TapeRedactor()) == expected
+    assert masked_again(dump(value, raw), TapeRedactor()) == expected
+    assert "s-123456" not in str(dump({**value, "text": "see s-123456"}, learned(value)))
+
+
+def learned(value):
+    redactor = TapeRedactor()
+    dump(value, redactor)
+    return redactor
 
 
 def test_a_secret_that_is_named_after_its_use_is_masked_in_the_use():

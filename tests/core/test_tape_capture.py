@@ -142,6 +142,16 @@ def test_a_notebook_replays_each_cell(project, jobs):
 
 
 @pytest.mark.parametrize(
+    ("name", "says"), [("test_a.py", False), ("a_test.py", False), ("night.py", True)]
+)
+def test_a_file_that_pytest_does_not_collect_is_said(project, jobs, name, says):
+    folder, hub = project
+    path = folder / "names" / name
+    said = str(hub.trace.capture(f"job:{jobs[0]}", test=path))
+    assert (f"pytest collects test_*.py and *_test.py: pytest {path} runs this" in said) is says
+
+
+@pytest.mark.parametrize(
     ("target", "options", "error", "message"),
     [
         ("job:none", {"test": "test_x.py"}, NotFoundError, "no attempt of job:none was recorded"),

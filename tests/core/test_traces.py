@@ -243,6 +243,46 @@ def test_a_span_is_entered_once(hub):
         pass
 
 
+def test_a_span_or_a_run_as_a_decorator_is_one_of_each_call(hub):
+    @hub.trace.span("parse", rows=3)
+    def parse(text):
+        return int(text)
+
+    @hub.trace.span("fetch")
+    async def fetch(n):
+        await asyncio.sleep(0)
+        return n
+
+    @hub.trace.run("nightly", "order-17")
+    def nightly():
+        with pytest.raises(ValueError, match="invalid literal"):
+            parse("x")
+        return parse("7"), asyncio.run(fetch(5))
+
+    assert (nightly(), nightly()) == ((7, 5), (7, 5))
+    assert parse.__name__ == "parse"
+    first, second = hub.trace.list()
+    assert second.plain() == first.plain()
+    assert [span.name for span in first.spans] == ["nightly", "parse", "parse", "fetch"]
+    assert [span.outcome for span in first.spans] == ["ok", "ValueError", "ok", "ok"]
+    assert first.spans[1].attributes == {"rows": 3}
+    assert {span.correlation_id for span in first.spans} == {"order-17"}
+
+
+def test_what_cannot_be_decorated_is_refused(hub):
+    def pages():
+        yield 1
+
+    with pytest.raises(UsageError, match="a generator's code runs where it is iterated"):
+        hub.trace.span("pages")(pages)
+    with pytest.raises(UsageError, match="function must be a function, got 5"):
+        hub.trace.span("five")(5)
+    with hub.trace.span("entered") as span:
+        pass
+    with pytest.raises(UsageError, match="the span 'entered' was entered before"):
+        span(len)
+
+
 def test_a_span_with_an_odd_outcome_is_written_and_stops_no_other(hub):
     with hub.trace.run("odd") as run:
         with hub.trace.span("parse") as span:

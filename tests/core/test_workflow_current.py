@@ -10,6 +10,7 @@ import pytest
 
 from agentnb.core.db import Database
 from agentnb.core.workflow import Orchestrator, Task, current_context
+from agentnb.core.workflow.stepping import current_step
 from agentnb.testing import isolated_hub
 
 
@@ -89,3 +90,22 @@ def test_an_attempt_in_another_process_has_its_context(tmp_path):
         (name, pid) = hub.workflows.create("w", [Task("t", agent="far")]).wait(60).result["t"]
     assert name == "t"
     assert pid != os.getpid()
+
+
+def test_the_code_of_a_step_finds_its_name_and_what_follows_finds_none(flows):
+    async def inside():
+        return [current_step(), await asyncio.create_task(asyncio.sleep(0, current_step()))]
+
+    @flows.agent("awaited")
+    async def awaited(task, ctx):
+        two = await asyncio.gather(ctx.step("a", inside), ctx.step("b", current_step))
+        return [*two, current_step()]
+
+    @flows.agent("plain")
+    def plain(task, ctx):
+        return [ctx.step("c", inside), ctx.step("d", current_step), current_step()]
+
+    flows.work()
+    made = flows.create("w", [Task("awaited"), Task("plain")]).wait(20)
+    assert made.result["awaited"] == [["a", "a"], "b", None]
+    assert made.result["plain"] == [["c", "c"], "d", None]

@@ -347,8 +347,10 @@ def test_a_processor_or_an_agent_runs_with_what_was_recorded(shared, path):
         ({"ignore": "params.id"}, "ignore must be a list of names"),
         ({"hub": 1}, "hub must be a Hub"),
         ({"strikt": True}, "replay has no option strikt"),
+        ({"strict": "x"}, "strict must be True or False, got 'x'"),
+        ({"clock": 0}, "clock must be True or False, got 0"),
     ],
-    ids=["text", "hub", "option"],
+    ids=["text", "hub", "option", "strict", "clock"],
 )
 def test_bad_arguments_are_refused_before_anything_is_replayed(path, options, message):
     def ask():
@@ -357,6 +359,15 @@ def test_bad_arguments_are_refused_before_anything_is_replayed(path, options, me
 
     with pytest.raises(UsageError, match=message):
         ask()
+
+
+def test_what_workflows_announce_in_the_background_is_no_step(shared, path, until):
+    shared.workflows.agent("announced")(lambda task: task)
+    with record(path, hub=shared):
+        made = shared.workflows.create("announced", [{"name": "a", "agent": "announced"}])
+        until(lambda: shared.events.history("workflow.created", 1))
+    assert "publish" not in [step["operation"] for step in json.loads(path.read_text())["steps"]]
+    made.cancel()
 
 
 @pytest.mark.parametrize("given", [None, "", 5], ids=repr)

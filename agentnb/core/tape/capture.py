@@ -46,7 +46,10 @@ class Captured(NamedTuple):
         made = [path for path in (self.test, self.notebook) if path is not None]
         count = len(self.tapes)
         noun = "tape" if count == 1 else "tapes"
-        return f"{' and '.join(map(str, made))} and {count} {noun} beside it"
+        text = f"{' and '.join(map(str, made))} and {count} {noun} beside it"
+        if self.test is None or _is_collected(self.test):
+            return text
+        return f"{text}; pytest collects test_*.py and *_test.py: pytest {self.test} runs this one"
 
 
 def capture(
@@ -93,6 +96,11 @@ def capture(
     if notebook is not None:
         _write(notebook, _notebook_of(pairs, notebook.parent, about))
     return Captured(tuple(tapes), test_path, notebook)
+
+
+def _is_collected(path: Path) -> bool:
+    """Return whether pytest finds a test by its name, as long as nothing else is set."""
+    return path.name.startswith("test_") or path.stem.endswith("_test")
 
 
 def home_of(logs: Path | None) -> Path:

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import math
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ __all__ = [
 _TAG = "$"
 _SHORTEST = 6
 _LONGEST = 64_000  # characters or bytes of an argument
+_COOKIE = re.compile(r"(?:.*[_-])?(?:set[_-]?)?cookies?", re.IGNORECASE)
 _PLAIN = frozenset({type(None), bool, int})
 
 
@@ -99,11 +101,31 @@ def _dict(value: dict[Any, Any], redactor: Callable[[str], str]) -> Any:
 
 def masked(name: Any, value: Any, redactor: Callable[[str], str] = str) -> Any:
     """Return the plain value of a value with a name, masked if the name is that of a secret."""
-    if redactor is not raw and value is not None and type(name) is str and is_secret_name(name):
-        if type(value) is str and isinstance(redactor, TapeRedactor):
-            redactor.learn(value)
-        return MASK
+    if redactor is not raw and value is not None and type(name) is str:
+        if is_secret_name(name):
+            return _hidden(value, redactor)
+        if _COOKIE.fullmatch(name):
+            return _hidden_texts(dump(value, raw), redactor)
     return dump(value, redactor)
+
+
+def _hidden(value: Any, redactor: Callable[[str], str]) -> str:
+    if type(value) is str and isinstance(redactor, TapeRedactor):
+        redactor.learn(value)
+    return MASK
+
+
+def _hidden_texts(plain: Any, redactor: Callable[[str], str]) -> Any:
+    """Return plain cookies by their names, and without a text; a number is no cookie."""
+    if isinstance(plain, str):
+        return _hidden(plain, redactor)
+    if isinstance(plain, list):
+        return [_hidden_texts(one, redactor) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if _TAG not in plain:
+        return {redactor(key): _hidden_texts(one, redactor) for key, one in plain.items()}
+    return MASK if plain[_TAG] == "bytes" else masked_again(plain, redactor)
 
 
 def masked_again(plain: Any, redactor: Callable[[str], str]) -> Any:
@@ -120,10 +142,15 @@ def masked_again(plain: Any, redactor: Callable[[str], str]) -> Any:
         return plain
     if _TAG in plain:
         return {_TAG: plain[_TAG], "parts": masked_again(plain["parts"], redactor)}
-    return {
-        key: masked(key, value, redactor) if is_secret_name(key) else masked_again(value, redactor)
-        for key, value in plain.items()
-    }
+    return {key: _named_again(key, value, redactor) for key, value in plain.items()}
+
+
+def _named_again(name: str, plain: Any, redactor: Callable[[str], str]) -> Any:
+    if plain is not None and is_secret_name(name):
+        return _hidden(plain, redactor)
+    if _COOKIE.fullmatch(name):
+        return _hidden_texts(plain, redactor)
+    return masked_again(plain, redactor)
 
 
 class TapeRedactor:

@@ -67,6 +67,7 @@ class SpanLine(msgspec.Struct, gc=False):
     links: list[str] | None = None
     attributes: dict[str, Any] | None = None
     open: bool = False
+    sampled: bool = True
 
 
 class RootLine(msgspec.Struct, gc=False):
@@ -195,7 +196,7 @@ def span_of(trace: int, line: SpanLine, process: Process | None) -> Span:
     span.span = int(line.span_id, 16)
     span.parent = int(line.parent_id, 16) if line.parent_id else 0
     span.correlation_id = line.correlation_id
-    span.sampled = True
+    span.sampled = line.sampled
     return span
 
 

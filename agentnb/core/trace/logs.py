@@ -253,6 +253,9 @@ class _Passage(_Unlocked):
         return takers if takers and level >= _users_level(name) else []
 
 
+_UNSEEN = (logging.NullHandler, _LogFileHandler)
+
+
 def write_line(logger: logging.Logger, level: int, message: str, extra: dict[str, Any]) -> bool:
     """Write a line to the log files without making a record, where nothing else would take one.
 
@@ -290,6 +293,20 @@ def write_line(logger: logging.Logger, level: int, message: str, extra: dict[str
         if file.takes(logger.name, level, extra.get("hub")):
             file.write(level, parts)
     return True
+
+
+def is_shown(logger: logging.Logger, level: int) -> bool:
+    """Return whether a handler of the user's takes the records of a logger at a level."""
+    at: logging.Logger | None = logger
+    while at is not None:
+        for handler in at.handlers:
+            if isinstance(handler, _Passage):
+                if handler.takers(logger.name, level):
+                    return True
+            elif not isinstance(handler, _UNSEEN) and level >= handler.level:
+                return True
+        at = at.parent if at.propagate else None
+    return False
 
 
 def _ids_of(context: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import deque
 from copy import copy
 from functools import partial
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Final, Literal, ParamSpec, Self, TypeVar, get_args
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.format import size
@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Kind", "OpenSpan", "Process", "Span", "Tracer", "message_of"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Kind = Literal["call", "work", "wait", "cell", "step"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _BRIEF = frozenset({"call", "wait"})
 _CLAIMED = frozenset({"queue", "workflow"})
+"""Services whose work is tried again when its process ended; events come by the thousand."""
 _BURST = 0.005
 """Seconds within which one beginning is written at once."""
-"""Services whose work is tried again when its process ended; events come by the thousand."""
 _WELL = frozenset({"ok", "running"})
 _LONGEST_ERROR = 500
 _LONGEST_TEXT = 2000
@@ -237,6 +240,8 @@ class Span(Context):
             "parent_id": self.parent_id,
             "correlation_id": clean(self.correlation_id, redactor),
         }
+        if not self.sampled:
+            record["sampled"] = False
         if self.kind != "call":
             record["kind"] = self.kind
         if self.error is not None:
@@ -272,6 +277,7 @@ class Span(Context):
         span.parent = int(str(record["parent_id"] or "0"), 16)
         span.correlation_id = None if correlation_id is None else str(correlation_id)
         error, links = record.get("error"), record.get("links")
+        span.sampled = record.get("sampled") is not False
         span.kind = KINDS[KINDS.index(str(record.get("kind", "call")))]
         span.error = None if error is None else str(error)
         span.links = tuple(map(str, links)) if isinstance(links, list) else ()
@@ -291,11 +297,7 @@ class OpenSpan(Span):
 
     def __enter__(self) -> Self:
         if self._tracer is None:
-            raise UsageError(
-                f"the span {self.name!r} was entered before",
-                service="trace",
-                hint='make one for each block: with hub.trace.span("parse"): ...',
-            )
+            raise self._entered_before()
         given = self.correlation_id
         super().__enter__()
         if given is not None:
@@ -316,6 +318,46 @@ class OpenSpan(Span):
         detach(attached)
         if tracer is not None:
             tracer._end(self)  # noqa: SLF001 - as above
+
+    def _template(self) -> Callable[[], OpenSpan]:
+        """Return what makes spans as this one, which is entered by nobody."""
+        tracer, given = self._tracer, self.attributes
+        if tracer is None or self.span:
+            raise self._entered_before()
+        correlation_id = self.correlation_id
+
+        def made() -> OpenSpan:
+            # `note` adds to the attributes: each span has its own.
+            about = None if given is None else {**given}
+            span = OpenSpan(tracer, self.name, self.service, self.attempt, about, self.kind)
+            span.correlation_id = correlation_id
+            return span
+
+        return made
+
+    def _entered_before(self) -> UsageError:
+        return UsageError(
+            f"the span {self.name!r} was entered before",
+            service="trace",
+            hint='make one for each block: with hub.trace.span("parse"): ...',
+        )
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return a function each call of which is such a span: ``@hub.trace.span("parse")``.
+
+        Parameters
+        ----------
+        function
+            A function, or a coroutine function.
+
+        Raises
+        ------
+        UsageError
+            It cannot be called, or is a generator; or the span was entered before.
+        """
+        from agentnb.core.trace.decorating import decorated
+
+        return decorated(self, function)
 
 
 class _Beginning:
@@ -494,8 +536,8 @@ class Tracer:
             self._count(span.service, span.name, span.outcome, span.ms, began, span.error)
         self._keep(span)
         if self._writer is None:
-            return
-        if self._writer.closed and span._begun:  # noqa: SLF001 - as above
+            pass
+        elif self._writer.closed and span._begun:  # noqa: SLF001 - as above
             self._writer.write_now(span)
         else:
             self._writer.submit_always(span)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import wraps
-from inspect import isasyncgenfunction, iscoroutine, iscoroutinefunction, isgeneratorfunction
+from inspect import iscoroutine, iscoroutinefunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from agentnb.core.errors import AgentnbError, NotFoundError, UsageError
@@ -18,20 +18,21 @@ from agentnb.core.trace.context import (
     parse_traceparent,
     use,
 )
+from agentnb.core.trace.decorating import refuse_generator
 from agentnb.core.trace.finding import Finder
 from agentnb.core.trace.lookup import about
+from agentnb.core.trace.spans import OpenSpan
 from agentnb.core.trace.tree import TraceList
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.tape.capture import Captured
     from agentnb.core.trace.otel.export import SpanExport
-    from agentnb.core.trace.spans import Span, Tracer
+    from agentnb.core.trace.spans import Tracer
     from agentnb.core.trace.tree import Trace
 
 __all__ = ["Traces"]
@@ -167,8 +168,10 @@ class Traces:
 
     aget, alast, alist = twin(get), twin(last), twin(list)  # noqa: A003 - the method
 
-    def span(self, name: str, /, **attributes: object) -> Span:
+    def span(self, name: str, /, **attributes: object) -> OpenSpan:
         """Return a span of your own code, to be entered with ``with``.
+
+        As a decorator it makes each call of a function such a span.
 
         Parameters
         ----------
@@ -190,12 +193,12 @@ class Traces:
         >>> span.service, span.kind, span.attributes
         ('app', 'step', {'rows': 3})
         """
-        span = self._tracer.span(_name_of(name, "span"), kind="step")
-        span.attributes = attributes or None
-        return span
+        return OpenSpan(self._tracer, _name_of(name, "span"), "app", 1, attributes or None, "step")
 
-    def run(self, name: str, correlation_id: str | None = None) -> AbstractContextManager[Span]:
+    def run(self, name: str, correlation_id: str | None = None) -> OpenSpan:
         """Return a block whose calls are one trace, as those of a notebook's cell are.
+
+        As a decorator it makes each call of a function such a trace.
 
         Parameters
         ----------
@@ -210,7 +213,7 @@ class Traces:
             The name or the correlation id is not text.
         """
         check_correlation_id(correlation_id)
-        span = self._tracer.span(_name_of(name, "run"), kind="cell")
+        span = OpenSpan(self._tracer, _name_of(name, "run"), "app", 1, None, "cell")
         span.correlation_id = correlation_id
         return span
 
@@ -242,12 +245,9 @@ class Traces:
             raise refused(
                 "function", "a function", function, "trace", "hub.trace.carry(fetch), not fetch()"
             )
-        if isgeneratorfunction(function) or isasyncgenfunction(function):
-            raise UsageError(
-                "a generator's code runs where it is iterated, not where it is called",
-                service="trace",
-                hint="hub.trace.carry(lambda: list(pages())): carry the function that iterates",
-            )
+        refuse_generator(
+            function, "hub.trace.carry(lambda: list(pages())): carry the function that iterates"
+        )
         context, within, taped = current(), carry_active(), carry_tape()
 
         async def awaited(made: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
+from agentnb.core.trace.links import TaskLinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from agentnb.core.trace.view.layout import Layout
 
 __all__ = ["Trace", "TraceList"]
-
-_MOST_LINKS = 20
 
 
 @refuse_unknown("trace")
@@ -186,18 +185,12 @@ def _link_tasks(spans: Sequence[Span]) -> None:
 
     Here, since an attempt knows the names of these tasks, and not by which attempt they ended.
     """
-    tasks = [span for span in spans if (span.service, span.name) == ("workflow", "task")]
-    done: dict[tuple[object, object], str] = {}
+    tasks = [span for span in spans if span.name == "task"]
+    links = TaskLinks(None)
     for span in tasks:
-        if not span.failed and span.attributes:
-            done[span.attributes.get("workflow"), span.attributes.get("task")] = span.span_id
+        links.add(span)
     for span in tasks:
-        about = span.attributes or {}
-        needs = about.get("needs")
-        if span.links or not isinstance(needs, list | tuple):
-            continue
-        found = (done.get((about.get("workflow"), need)) for need in needs)
-        span.links = tuple(one for one in found if one is not None)[:_MOST_LINKS]
+        links.link(span)
 
 
 class TraceList(list[Trace]):

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.step_options import ErrorClasses, OnChange, StepArguments
     from agentnb.core.workflow.stepping import TypedSteps
 
-__all__ = ["SERVICES", "Context", "WorkflowInfo", "current_context", "within"]
+__all__ = [
+    "SERVICES",
+    "Context",
+    "WorkflowInfo",
+    "current_context",
+    "execution_of",
+    "steps_of",
+    "within",
+]
 
 T = TypeVar("T")
 
@@ -270,6 +278,9 @@ class Context(Stepping):
             final=final,
             on_change=on_change,
         )
+        return self._stepping(options)
+
+    def _stepping(self, options: StepOptions) -> Stepping:
         return Stepping(self._execution, self._names, is_async=self._async, options=options)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
@@ -428,3 +439,13 @@ def within(context: Context) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def execution_of(context: Context) -> TaskExecution:
+    """Return the execution that a context stands for, for packages of agentnb."""
+    return context._execution  # noqa: SLF001 - it is nothing that an agent calls
+
+
+def steps_of(context: Context, options: StepOptions) -> Stepping:
+    """Return the steps of a context with options that `Context.with_options` does not have."""
+    return context._stepping(options)  # noqa: SLF001 - as above

@@ -7,7 +7,7 @@ import shlex
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.stepping import Step
     from agentnb.core.workflow.stream_writer import Streams
     from agentnb.core.workflow.transactions import Transactions
+    from agentnb.core.workflow.usage import Usage
 
 __all__ = ["Advice", "Surroundings", "TaskExecution", "refused"]
 
@@ -212,27 +213,32 @@ class TaskExecution:
         """
         redactor = self.around.runtime.redactor
         kept = self.around.json.keep(result, step.codec, redactor)
+        usage = None if step.options.usage is None else step.options.usage(result)
         self.streams.flush()
         try:
-            self._insert_step(step, kept)
+            self._insert_step(step, kept, usage)
         except RejectedError as error:
             if isinstance(error, AttemptStopped) or kept.unkept is not None:
                 raise
             kept = refused(kept, error, redactor)
-            self._insert_step(step, kept)
+            self._insert_step(step, kept, usage)
         if kept.unkept is not None:
             raise self._unkept(step.name, kept.unkept)
         if kept.note:
             self._advise(f"step {step.name!r} {kept.note}")
         return kept.copy
 
-    def _insert_step(self, step: Step, kept: Kept) -> None:
+    def _insert_step(self, step: Step, kept: Kept, usage: Usage | None) -> None:
         unkept = None if kept.unkept is None else kept.unkept.write()
         text = kept.data.decode()
         self._write(
-            lambda: self._journal.keep_step(step.name, text, unkept, step.input),
+            lambda: self._journal.keep_step(step.name, text, unkept, step.input, usage),
             f"the result of step {step.name!r}",
         )
+
+    def usage(self, of: Literal["task", "workflow"]) -> Usage:
+        """Return the use of language models by the task, or by all tasks of its workflow."""
+        return self._attempt.persist(lambda: self._journal.usage(of), what="the use of models")
 
     def say_again(self, step: Step, attempt: int, pause: float, error: Exception) -> None:
         """Log that a step failed, and when it is called again."""

@@ -11,6 +11,7 @@ from agentnb.core.codec import Unkept
 from agentnb.core.moments import moment_of
 from agentnb.core.typevars import D_co
 from agentnb.core.work.identity import describe
+from agentnb.core.workflow.usage import Usage
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -84,6 +85,8 @@ class TaskInfo(Generic[D_co]):
         When a delayed one may run; None for others.
     approval, approved_by
         Whether a person has to approve it, and the one who did.
+    usage
+        The requests, tokens and money that its language models took; None without any.
     trace_id
         The id of the trace in which its workflow was made; None without one, and where an agent
         is given it, which runs in that trace.
@@ -113,6 +116,7 @@ class TaskInfo(Generic[D_co]):
     due: dt.datetime | None = None
     traceback: str | None = None
     unkept: Unkept | None = None
+    usage: Usage | None = None
     trace_id: str | None = None
 
     @property
@@ -154,7 +158,7 @@ class AgentInfo:
 TASK = (
     "id, workflow_id, name, agent, state, needs, data, result, error, attempt, attempts, priority, "
     "progress, message, owner, created, ready_at, started, finished, approval, approved_by, due, "
-    "traceback, unkept"
+    "traceback, unkept, usage"
 )
 """The columns that `task_info` wants."""
 
@@ -163,7 +167,8 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
     """Return the snapshot of a row."""
     (number, workflow, name, agent, state, needs, data, result, error, *rest) = row
     (attempt, attempts, priority, progress, message, owner, *times) = rest
-    created, ready_at, started, finished, approval, approved_by, due, traceback, unkept = times
+    created, ready_at, started, finished, approval, approved_by, due, traceback, *more = times
+    unkept, usage = more
     return TaskInfo(
         id=number,
         workflow_id=workflow,
@@ -189,4 +194,5 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
         due=moment_of(due) if state == "delayed" else None,
         traceback=traceback,
         unkept=None if unkept is None else Unkept.read(unkept),
+        usage=Usage.read(usage),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from agentnb.core.workflow.usage import Usage
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.claiming import Claimed
@@ -22,6 +24,13 @@ _FORGET = f"""
 delete from {{task_step}} where task_id = :id and name = :name
 and exists (select 1 from {{task}} where {_FENCE})
 """
+_KEPT = "select 1 from {task_step} where task_id = :id and name = :name"
+_USED = "select usage from {task} where id = :id"
+_USED_BY_ALL = """
+select usage from {task} where usage is not null
+and workflow_id = (select workflow_id from {task} where id = :id)
+"""
+_USE = f"update {{task}} set usage = :usage where {_FENCE}"
 _PROGRESS = f"update {{task}} set progress = :progress, message = :message where {_FENCE}"
 _LOG = f"update {{task}} set message = :message, log = :log where {_FENCE}"
 
@@ -50,13 +59,37 @@ class Journal:
             row = tx.row(_READ, id=self._claimed.info.id, name=name)
         return None if row is None else (row[0], row[1], row[2])
 
-    def keep_step(self, name: str, result: str, unkept: str | None, given: str | None) -> bool:
+    def keep_step(
+        self,
+        name: str,
+        result: str,
+        unkept: str | None,
+        given: str | None,
+        usage: Usage | None = None,
+    ) -> bool:
         """Keep the result of a step, once; return whether the claim is still the attempt's.
 
-        ``given`` is the digest of what the step was called with.
+        ``given`` is the digest of what the step was called with, ``usage`` is added to the task's.
         """
-        values = {"name": name, "result": result, "unkept": unkept, "input": given}
-        return self._write(_STEP, attempt=self._claimed.info.attempt, **values)
+        values: dict[str, Any] = {"name": name, "result": result, "unkept": unkept, "input": given}
+        values |= {"attempt": self._claimed.info.attempt, **self._claimed.fence}
+        if usage is None:
+            return bool(self._transactions.run(_STEP, **values))
+        number = self._claimed.info.id
+        with self._transactions.write() as tx:
+            known = tx.row(_KEPT, id=number, name=name) is not None
+            kept = bool(tx.run(_STEP, **values))
+            if kept and not known:
+                row = tx.row(_USED, id=number)
+                total = Usage.sum(row or ()) + usage
+                tx.run(_USE, usage=total.write(), **self._claimed.fence)
+        return kept
+
+    def usage(self, of: Literal["task", "workflow"]) -> Usage:
+        """Return the use of language models by the task, or by all tasks of its workflow."""
+        with self._transactions.read() as tx:
+            rows = tx.rows(_USED if of == "task" else _USED_BY_ALL, id=self._claimed.info.id)
+        return Usage.sum(row[0] for row in rows)
 
     def forget_step(self, name: str) -> bool:
         """Forget the result of a step; return whether the claim is still the attempt's."""

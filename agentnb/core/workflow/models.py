@@ -194,6 +194,7 @@ def models(kind: str) -> Models:
         approved_by: Mapped[str | None] = mapped_column(Text)
         cancel: Mapped[int] = mapped_column(Integer)
         unkept: Mapped[str | None] = mapped_column(Text)
+        usage: Mapped[str | None] = mapped_column(Text)
         progress: Mapped[float | None] = mapped_column(Double)
         message: Mapped[str] = mapped_column(Text)
         owner: Mapped[str | None] = mapped_column(Text)

@@ -16,6 +16,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
 from agentnb.core.forking import ForkGuard
 from agentnb.core.outage import OutageTracker
+from agentnb.core.tape.hook import muted
 from agentnb.core.trace import carried, use
 from agentnb.core.workflow.transactions import listed
 
@@ -96,7 +97,7 @@ class Relay:
 
     def _publish(self, rows: list[tuple[Any, ...]], done: list[int]) -> None:
         for seq, number, channel, data, traceparent, correlation_id in rows:
-            with use(carried(traceparent, correlation_id)):
+            with use(carried(traceparent, correlation_id)), muted():  # no call of the user's
                 event = self._bus.publish(channel, msgspec.json.decode(data), event_id=number)
             if event.pending:
                 # The bus has it, and sends it under its id; noted once that has happened.

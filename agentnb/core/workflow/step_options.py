@@ -21,7 +21,9 @@ from agentnb.core.work.backoff import Backoff
 from agentnb.core.workflow.spec import MOST_ATTEMPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
+
+    from agentnb.core.workflow.usage import Usage
 
 __all__ = ["ErrorClasses", "OnChange", "StepArguments", "StepOptions", "fingerprint"]
 
@@ -48,6 +50,8 @@ class StepOptions:
     ----------
     returns, attempts, backoff, timeout, final, on_change
         As `Context.with_options` takes them.
+    usage
+        Given a result, returns the use of a language model that it took; None for no such step.
     """
 
     returns: Any = None
@@ -56,6 +60,7 @@ class StepOptions:
     timeout: float | None = None
     final: tuple[type[Exception], ...] = ()
     on_change: OnChange = "warn"
+    usage: Callable[[Any], Usage] | None = None
 
     @classmethod
     def of(
@@ -67,6 +72,7 @@ class StepOptions:
         timeout: Any,
         final: Any,
         on_change: Any,
+        usage: Callable[[Any], Usage] | None = None,
     ) -> StepOptions:
         """Return the options, if each is what it may be.
 
@@ -87,6 +93,7 @@ class StepOptions:
             timeout=None if timeout is None else seconds("timeout", timeout, service="workflow"),
             final=_errors(final),
             on_change=on_change,
+            usage=usage,
         )
 
     def check_function(self, name: str, function: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 from agentnb.core.codec import declared
@@ -13,17 +15,27 @@ from agentnb.core.workflow.spec import check_step
 from agentnb.core.workflow.step_options import StepOptions, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
-__all__ = ["Step", "Stepping", "TypedSteps"]
+__all__ = ["Step", "Stepping", "TypedSteps", "current_step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+_CURRENT: ContextVar[str | None] = ContextVar("agentnb_workflow_step", default=None)
+
+
+def current_step() -> str | None:
+    """Return the name of the step that the calling code is a part of; None outside of steps.
+
+    >>> current_step() is None
+    True
+    """
+    return _CURRENT.get()
 
 
 class Step(NamedTuple):
@@ -169,7 +181,7 @@ class Stepping:
             if streams.begins_again(step.name):
                 streams.again(step.name)
             try:
-                with self._span(step, attempt), streams.within(step.name):
+                with self._called(step, attempt), streams.within(step.name):
                     return loop.call(lambda: _limited(step, call()))
             except Exception as error:
                 pause = self._until_again(step, attempt, error)
@@ -185,7 +197,7 @@ class Stepping:
             if streams.begins_again(step.name):
                 await self._call_threads.call(streams.again, step.name)
             try:
-                with self._span(step, attempt), streams.within(step.name):
+                with self._called(step, attempt), streams.within(step.name):
                     result = _limited(step, call())
                     return await result if inspect.isawaitable(result) else result
             except Exception as error:
@@ -217,12 +229,23 @@ class Stepping:
     def _call_threads(self) -> CallThreads:
         return self._execution.around.threads
 
-    def _span(self, step: Step, attempt: int) -> Any:
+    @contextmanager
+    def _called(self, step: Step, attempt: int) -> Iterator[None]:
+        """Make a block a call of a step, with its span."""
         tracer = self._execution.around.runtime.tracer
-        task = self._execution.task.name
-        return tracer.span(
-            "step", service="workflow", kind="step", attempt=attempt, step=step.name, task=task
-        )
+        token = _CURRENT.set(step.name)
+        try:
+            with tracer.span(
+                "step",
+                service="workflow",
+                kind="step",
+                attempt=attempt,
+                step=step.name,
+                task=self._execution.task.name,
+            ):
+                yield
+        finally:
+            _CURRENT.reset(token)
 
 
 def _limited(step: Step, result: Any) -> Any:

@@ -181,6 +181,7 @@ class TaskView(DetailView):
             ("started", clock(task.started)),
             ("ended", clock(task.finished)),
             ("took", formatted(took(task), "duration")),
+            ("models", str(task.usage or "")),
             ("result", str(task.unkept or "") or short(task.result, _LONGEST)),
             ("error", task.error),
         ]

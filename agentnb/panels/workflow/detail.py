@@ -67,6 +67,8 @@ def _words(task: TaskInfo) -> list[str]:
         words.append(f"priority {task.priority}")
     if task.approved_by:
         words.append(f"approved by {plain(task.approved_by)}")
+    if task.usage:
+        words.append(str(task.usage))
     return words + ([f"worker {task.worker}"] if task.worker else [])
 
 

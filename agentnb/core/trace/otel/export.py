@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections import deque
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Self
@@ -16,7 +18,9 @@ from agentnb.core.closing import aclosed, aleave, leave
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.redact import redact
-from agentnb.core.trace.process import this_process
+from agentnb.core.trace.links import TaskLinks
+from agentnb.core.trace.logs import is_shown
+from agentnb.core.trace.process import NOTEBOOK, this_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,6 +94,7 @@ class SpanExport:
         self._sink: Sink | None = None
         self._resource: Resource | None = None
         self._queue: deque[Span] = deque()
+        self._links = TaskLinks()
         self._lock = threading.RLock()  # the garbage collector may run while it is held
         self._thread = BackgroundThread(self._drain, name="otel", delay=_PAUSE)
 
@@ -114,6 +119,10 @@ class SpanExport:
         """Queue a finished span without waiting; one that is not sampled is left out."""
         if not span.sampled or self._closed:
             return
+        if span.kind == "work":
+            # Of this process; other processes have their own exports.
+            self._links.add(span)
+            self._links.link(span)
         queue = self._queue
         if len(queue) >= self._most_waiting:
             with self._lock:
@@ -203,7 +212,12 @@ class SpanExport:
             if not lost or (recently and not now):
                 return
             self._warned_of, self._warned_at = self._lost, monotonic()
-        _logger.warning("%d spans were not exported to %s: %s", lost, self.target, self.reason)
+        text = f"{lost:,} spans were not exported to {self.target}: {self.reason}"
+        _logger.warning("%s", text)
+        if this_process().role != NOTEBOOK and not is_shown(_logger, logging.WARNING):
+            # A notebook says it in %agentnb; of a script nobody would see the line.
+            with suppress(AttributeError, ValueError, OSError):  # no stderr, or a closed one
+                sys.stderr.write(f"agentnb: {text}\n")
 
     async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - that of its twin
         """Await `flush`."""

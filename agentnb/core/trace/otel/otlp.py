@@ -6,7 +6,7 @@ import json
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.errors import UnavailableError
+from agentnb.core.errors import UnavailableError, UsageError
 from agentnb.core.trace.otel.conventions import SCHEMA_URL, describe
 from agentnb.core.trace.otel.environment import check_installed, target_of
 from agentnb.core.trace.otel.resources import (
@@ -18,7 +18,7 @@ from agentnb.core.trace.otel.resources import (
 from agentnb.core.trace.process import this_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from agentnb.core.trace.otel.conventions import Attribute
     from agentnb.core.trace.process import Process
@@ -62,19 +62,19 @@ def to_otlp(trace: Trace) -> bytes:
                 }
             ],
         }
-        for process, spans in _by_process(trace)
+        for process, spans in _by_process(trace.spans)
     ]
     text = json.dumps({"resourceSpans": found}, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace")
 
 
-def _by_process(trace: Trace) -> Iterator[tuple[Process, list[Span]]]:
+def _by_process(found: Iterable[Span]) -> Iterator[tuple[Process, list[Span]]]:
     here = this_process()
 
     def process_of(span: Span) -> Process:
         return span.process or here
 
-    for process, spans in groupby(sorted(trace.spans, key=process_of), process_of):
+    for process, spans in groupby(sorted(found, key=process_of), process_of):
         yield process, list(spans)
 
 
@@ -89,7 +89,7 @@ def _record(span: Span, redactor: Callable[[str], str]) -> dict[str, Any]:
         "endTimeUnixNano": str(nanoseconds(span.ended)),
         "attributes": _pairs(found.attributes),
         "status": {"code": _UNSET},
-        "flags": 1,
+        "flags": int(span.sampled),
     }
     if span.parent_id is not None:
         record["parentSpanId"] = span.parent_id
@@ -129,7 +129,9 @@ _LOGIN = "OTEL_EXPORTER_OTLP_HEADERS=NAME=VALUE, with the login that the receive
 
 
 def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | None = None) -> str:
-    """Send a trace to a receiver of OTLP over HTTP; return its URL.
+    """Send a trace to a receiver of OTLP over HTTP; return a line that says so.
+
+    Spans that are not sampled stay here, as in the export of a running process.
 
     Parameters
     ----------
@@ -145,18 +147,26 @@ def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | N
     ConfigError
         The extra ``otel`` is not installed, or a variable cannot be used.
     UsageError
-        The URL is none.
+        The URL is none, or no span of the trace is sampled.
     UnavailableError
         The receiver did not take it.
     """
     check_installed("the export of a trace")
     target = target_of(variable, url)
+    sampled = [span for span in trace.spans if span.sampled]
+    if not sampled:
+        raise UsageError(
+            f"no span of trace {trace.id[:8]} is sampled: the traceparent of its caller says so",
+            service="trace",
+            hint=f"hub.trace.get({trace.id[:8]!r}) has them all "
+            f"(%trace {trace.id[:8]} --export trace.otlp writes them to a file)",
+        )
     from agentnb.core.trace.otel.readable import readable, resource_of
 
     sink = target.sink()
     shown = trace.redactor(target.redactor(target.url))
     try:
-        for process, spans in _by_process(trace):
+        for process, spans in _by_process(sampled):
             resource = resource_of(process, {})
             for start in range(0, len(spans), _BATCH):
                 batch = spans[start : start + _BATCH]
@@ -172,4 +182,6 @@ def send_trace(trace: Trace, variable: Callable[[str], str | None], url: str | N
                     )
     finally:
         sink.abort()
-    return shown
+    left = len(trace.spans) - len(sampled)
+    left_out = f"; {left:,} that are not sampled were left out" if left else ""
+    return f"{len(sampled):,} spans of trace {trace.id[:8]} sent to {shown}{left_out}"
