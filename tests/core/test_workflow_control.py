@@ -12,6 +12,7 @@ import pytest
 
 from agentnb.core.codec import Kept
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.failure import Failure
 from agentnb.core.work.identity import new_owner
 from agentnb.core.work.store import Claim, Outcome, OutcomeKind, WorkerInfo
 from agentnb.core.workflow import Task, TaskFailed
@@ -286,3 +287,164 @@ def test_a_workflow_of_a_schedule_has_its_deadline(flows):
         flows.schedule("s", every=3600, tasks=[Task("a")], deadline=in_seconds(60))
     with pytest.raises(UsageError, match="greater than 0 s"):
         flows.schedule("s", every=3600, tasks=[Task("a")], deadline=-1)
+
+
+# Options of a task
+
+
+FAILS = Outcome(OutcomeKind.RETRY, failure=Failure("bad", 1))
+
+
+def test_changed_options_hold_for_attempts_to_come_and_over_those_of_the_agent(flows, store, me):
+    workflow = make(flows, "one", "two")
+    running = store.claim(me)
+    workflow.set("one", attempts=5, backoff=0.5, timeout=7.0, priority=3)
+    assert (running.attempts, running.timeout, running.backoff.seconds) == (3, 600.0, 2.0)
+    flows.agent("a", attempts=2, timeout=50.0, backoff=9.0)(lambda task: 1)
+    assert store.claim(me).payload.name == "two"
+    assert store.finish(running, FAILS, then_claim=False).state == "waiting"
+    again = store.claim(me)
+    assert (again.attempt, again.attempts, again.timeout, again.backoff.seconds) == (2, 5, 7.0, 0.5)
+    assert (workflow.task("one").attempts, workflow.task("one").priority) == (5, 3)
+    assert workflow.task("two").attempts == 2
+    event = next(row for row in workflow.events() if row.event == "TASK_CHANGED")
+    assert event.task == "one"
+    assert "attempts 5" in event.more
+
+
+def test_none_gives_the_options_of_the_agent_back(flows, store, me):
+    workflow = flows.create("x", [Task("one", agent="a", attempts=7, timeout=8.0)])
+    workflow.set("one", backoff=0.5)
+    workflow.set("one", attempts=None, timeout=None, backoff=None, priority=None)
+    assert workflow.task("one").attempts == 3
+    found = store.claim(me)
+    assert (found.attempts, found.timeout, found.backoff.seconds) == (3, 600.0, 2.0)
+
+
+def test_priority_and_delay_of_a_waiting_task_are_changed(flows, store, me):
+    workflow = flows.create(
+        "x", [Task(name, agent="a", delay=delay) for name, delay in (("1", 0), ("2", 0), ("3", 99))]
+    )
+    workflow.set("2", priority=0).set("1", priority=1)
+    assert store.claim(me).payload.name == "2"
+    assert store.claim(me).payload.name == "1"
+    workflow.set("3", delay=0)
+    assert store.claim(me).payload.name == "3"
+    with pytest.raises(RejectedError, match="cannot be delayed: it is active"):
+        workflow.set("3", delay=5)
+
+
+def test_a_failed_task_is_retried_with_its_new_options(flows):
+    @flows.agent("bad", attempts=1)
+    def bad(task):
+        if task.attempts == 1:
+            raise ValueError("no")
+        return task.attempts
+
+    flows.work()
+    workflow = flows.create("x", [Task("bad")])
+    with pytest.raises(TaskFailed):
+        workflow.wait(20)
+    assert workflow.set("bad", attempts=4).retry().wait(20).result == {"bad": 4}
+    with pytest.raises(RejectedError, match="is completed: its options are of no use"):
+        workflow.set("bad", attempts=5)
+
+
+def test_what_is_no_option_is_refused_and_nothing_is_changed(flows, store, me):
+    workflow = make(flows)
+    before = workflow.task("one")
+    wrong = (
+        ({"attempts": 0}, "attempts must be 1 to 1,000, got 0"),
+        ({"attempts": True}, "attempts must be 1 to 1,000, got True"),
+        ({"attempts": 1001}, "attempts must be 1 to 1,000, got 1,001"),
+        ({"timeout": 0}, "timeout must be greater than 0 s"),
+        ({"backoff": -1}, "backoff must be 0 s or more"),
+        ({"backoff": "1"}, "backoff must be 0 s or more"),
+        ({"priority": -1}, "priority must be 0 to 524,287, got -1"),
+        ({"delay": float("inf")}, "delay must be"),
+        ({}, "no option is given: attempts, backoff"),
+        ({"timeout": 5, "attempts": "5"}, "attempts must be"),
+    )
+    for given, said in wrong:
+        with pytest.raises(UsageError, match=said):
+            workflow.set("one", **given)
+    with pytest.raises(UsageError, match="has no option attempt"):
+        workflow.set("one", attempt=5)
+    with pytest.raises(NotFoundError) as caught:
+        workflow.set("ona", attempts=5)
+    assert caught.value.hint == "did you mean one?"
+    assert workflow.task("one") == before
+    store.finish(store.claim(me), FAILS, then_claim=False)
+    store.claim(me)
+    with pytest.raises(UsageError, match="attempts must be 3 to 1,000, got 2"):
+        workflow.set("one", attempts=2)
+
+
+# Retry from a step
+
+
+@pytest.fixture
+def stepping(flows):
+    """Register an agent of three steps; return the calls, and what makes it fail or not."""
+    calls, fails = [], threading.Event()
+    fails.set()
+
+    @flows.agent("steps", attempts=1)
+    def steps(task, ctx):
+        for name in ("first", "second step", "third"):
+            ctx.step(name, lambda name=name: calls.append(name))
+        if fails.is_set():
+            raise ValueError("bad")
+        return len(calls)
+
+    flows.work()
+    return calls, fails
+
+
+def failed_once(flows):
+    workflow = flows.create("x", [Task("steps")])
+    with pytest.raises(TaskFailed):
+        workflow.wait(20)
+    return workflow
+
+
+def test_a_retry_from_a_step_forgets_it_and_those_after_it(flows, stepping):
+    calls, fails = stepping
+    workflow = failed_once(flows)
+    fails.clear()
+    workflow.retry("steps", from_step="second step").wait(20)
+    assert calls == ["first", "second step", "third", "second step", "third"]
+    event = next(row for row in workflow.events() if row.event == "WORKFLOW_RETRIED")
+    assert "step second step" in event.more
+
+
+def test_a_retry_from_an_unknown_step_names_the_nearest_and_forgets_nothing(flows, stepping):
+    calls, fails = stepping
+    workflow = failed_once(flows)
+    with pytest.raises(NotFoundError, match="has no step 'thirt'") as caught:
+        workflow.retry("steps", from_step="thirt")
+    assert caught.value.hint == "did you mean third?"
+    assert workflow.refresh().state == "failed"
+    with pytest.raises(UsageError, match="from_step needs the task"):
+        workflow.retry(from_step="third")
+    with pytest.raises(NotFoundError):
+        workflow.retry("nobody", from_step="third")
+    for odd in (7, "", "\x00", "x" * 10_000):
+        with pytest.raises(NotFoundError):
+            workflow.retry("steps", from_step=odd)
+    fails.clear()
+    workflow.retry("steps").wait(20)
+    assert calls == ["first", "second step", "third"]
+    with pytest.raises(RejectedError, match="nothing to retry"):
+        workflow.retry("steps", from_step="first")
+    assert list(flows._reader.steps(workflow.task("steps").id)) == ["first", "second step", "third"]
+
+
+def test_a_task_that_waits_for_its_next_attempt_is_begun_from_a_step_at_once(flows, stepping):
+    calls, fails = stepping
+    workflow = flows.create("x", [Task("steps", attempts=3)])
+    until(lambda: workflow.task("steps").state == "delayed")
+    fails.clear()
+    workflow.set("steps", delay=3600).retry("steps", from_step="third").wait(20)
+    assert calls == ["first", "second step", "third", "third"]
+    assert workflow.task("steps").attempt == 2

@@ -639,3 +639,35 @@ def test_a_cell_gives_its_workflow_a_deadline_or_its_schedule(run, agents, hub):
             f"deadline must be {said}"
             in refused(run, f"%%workflow d --deadline {given}\nplan").message
         )
+
+
+def test_options_of_a_task_are_changed_by_a_line(run, agents, hub, shell):  # noqa: ARG001
+    run("%%workflow a\nplan\nrelease: publish <- plan")
+    said = str(run("%workflow set a plan --attempts 5 --backoff 0 --timeout agent"))
+    assert said.startswith("a: plan: attempts 5, backoff 0, timeout as its agent says; an attempt")
+    assert hub.workflows.get("a").task("plan").attempts == 5
+    assert {"--attempts", "--delay"} <= set(offered(shell, "%workflow set a plan --"))
+    assert "plan" in offered(shell, "%workflow set a ")
+    for line, said in (
+        ("set a plan", "no option is given"),
+        ("set a plan --attempts none", "1 or more, or agent"),
+        ("set a plan --delay -1", "0 s or more"),
+        ("set a plain --delay 1", "has no task 'plain'"),
+    ):
+        assert said in refused(run, f"%workflow {line}").message
+
+
+def test_a_task_is_retried_from_a_step_by_a_line(run, shell):
+    shell.user_ns["calls"] = calls = []
+    run(
+        "%%agent steps --attempts 1\nctx.step('one', calls.append, 1)\n"
+        "ctx.step('two', calls.append, 2)\nassert calls[2:]"
+    )
+    with pytest.raises(RejectedError):
+        run("%%workflow a --run\nsteps")
+    assert {"one", "two"} <= set(offered(shell, "%workflow retry a steps --from "))
+    assert "--from needs the task" in refused(run, "%workflow retry a --from two").message
+    assert refused(run, "%workflow retry a steps --from tow").hint == "did you mean two?"
+    assert "a: steps runs again from step two" in str(run("%workflow retry a steps --from two"))
+    assert run("%workflow run a").state == "completed"
+    assert calls == [1, 2, 2]

@@ -166,7 +166,8 @@ with taken as ({_TAKE.replace("ENTRY", _NEXT_ENTRY)},
       else coalesce(cast(cast(:options as jsonb) -> agent ->> 0 as int), attempts) end),
     timeout = case when own_timeout = 1 or not cast(:options as jsonb) ? agent then timeout
       else cast(cast(:options as jsonb) -> agent ->> 1 as float8) end,
-    backoff = coalesce(cast(cast(:options as jsonb) -> agent ->> 2 as float8), backoff)
+    backoff = case when own_backoff = 1 then backoff
+      else coalesce(cast(cast(:options as jsonb) -> agent ->> 2 as float8), backoff) end
   where t.id = current_setting('agentnb.task') and t.state = 'waiting'
     and (t.max_parallel is null or t.max_parallel > (select count(*) from {{task}} f
       where f.scope = :scope and f.workflow_id = t.workflow_id and f.state = 'active'))
@@ -186,7 +187,8 @@ def _gives(of: str, *, limited: bool) -> str:
     count = f"""
   (select count(*) from {{agent_limit}} l where l.scope = :scope and l.agent = {of}.agent)"""
     return f"""
-entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, {count if limited else 0},
+entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, own_backoff,
+  {count if limited else 0},
   (select traceparent from {{workflow}} w where w.id = workflow_id),
   (select correlation_id from {{workflow}} w where w.id = workflow_id),
   (select name from {{workflow}} w where w.id = workflow_id), {TASK}

@@ -197,7 +197,7 @@ def claim(
         count_start(tx, scope, claimed.ref.agent)
     agent = find(claimed.ref.agent)
     if agent is not None:
-        claimed = _with_options(tx, claimed, agent, own_attempts=row[6], own_timeout=row[7])
+        claimed = _with_options(tx, claimed, agent, row[6:9])
     ref = claimed.ref
     note(
         tx,
@@ -214,7 +214,7 @@ def claim(
 
 def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
     entry, deaths, frees, place, timeout, backoff, *rest = row
-    _, _, limited, traceparent, correlation_id, workflow_name, *rest = rest
+    _, _, _, limited, traceparent, correlation_id, workflow_name, *rest = rest
     task = task_info(rest)
     ref = TaskRef(
         *(task.id, entry, owner, task.attempt, task.attempts, deaths),
@@ -262,27 +262,29 @@ def _claim_at_once(
 
 
 def _with_options(
-    tx: Transaction, claimed: Claimed, agent: Agent, *, own_attempts: int, own_timeout: int
+    tx: Transaction, claimed: Claimed, agent: Agent, own: tuple[int, int, int]
 ) -> Claimed:
-    """Return a claim with the options that its agent has now, where the task sets none."""
+    """Return a claim with the options that its agent has now, where the task has not its own."""
+    own_attempts, own_timeout, own_backoff = own
     attempts = claimed.ref.attempts if own_attempts else agent.attempts
     timeout = claimed.timeout if own_timeout else agent.timeout
+    backoff = claimed.backoff if own_backoff else agent.backoff
     # Never fewer than this one, which has begun.
     attempts = max(attempts, claimed.ref.attempt)
-    if (attempts, timeout, agent.backoff) == (
+    if (attempts, timeout, backoff) == (
         claimed.ref.attempts,
         claimed.timeout,
         claimed.backoff,
     ):
         return claimed
-    options = {"attempts": attempts, "timeout": timeout, "backoff": agent.backoff}
+    options = {"attempts": attempts, "timeout": timeout, "backoff": backoff}
     tx.run(_OPTIONS, id=claimed.ref.id, **options)
     return replace(
         claimed,
         ref=replace(claimed.ref, attempts=attempts),
         info=replace(claimed.info, attempts=attempts),
         timeout=timeout,
-        backoff=agent.backoff,
+        backoff=backoff,
     )
 
 

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from agentnb.core.errors import NotFoundError, RejectedError, TaskNotFound, did_you_mean
+from agentnb.core.errors import RejectedError, TaskNotFound, did_you_mean
 from agentnb.core.workflow.completion import count, lock, skip
+from agentnb.core.workflow.forgetting import forget, forget_from
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
+from agentnb.core.workflow.task_options import change
 from agentnb.core.workflow.transactions import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentnb.core.workflow.registry import Registry
     from agentnb.core.workflow.transactions import Transaction, Transactions
 
 __all__ = ["Control", "cancel"]
@@ -56,6 +61,13 @@ def cancel(tx: Transaction, scope: str, workflow: str, reason: str) -> bool:
     tx.run(sql, id=workflow, why=reason, n=ended)
     note(tx, scope, workflow, "WORKFLOW_CANCELLED", status="cancelled", reason=reason)
     return True
+
+
+_TO_COME = {"waiting", "delayed"}
+_NOW = """
+update {task} set state = 'waiting', due = {now}, ready_at = {now}
+where id = :id returning agent
+"""
 
 
 class Control:
@@ -104,7 +116,22 @@ class Control:
             ended = 1 + skip(tx, workflow, found[4])
             count(tx, self._scope, workflow, ended)
 
-    def retry(self, workflow: str, task: str | None) -> dict[str, int]:
+    def change(
+        self, workflow: str, task: str, given: Mapping[str, Any], registry: Registry
+    ) -> dict[str, int]:
+        """Change options of a task, and return its agent, which may be able to run it now."""
+        with self._transactions.write() as tx:
+            lock(tx, workflow)
+            found = self._task(tx, workflow, task)
+            row = tx.row("select agent from {task} where id = :id", id=found[0])
+            name = str(row[0]) if row else ""
+            agent = registry.options(tx, name, "wait")
+            change(tx, self._scope, workflow, found, given, agent)
+            return {name: 1}
+
+    def retry(
+        self, workflow: str, task: str | None, from_step: str | None = None
+    ) -> dict[str, int]:
         """Put back what failed, was cancelled or skipped; return what could run, by agents.
 
         A cancelled workflow whose tasks all completed in spite of it is completed by that. A
@@ -112,10 +139,16 @@ class Control:
         """
         with self._transactions.write() as tx:
             state = lock(tx, workflow)
+            if task is not None and from_step is not None:
+                named = self._task(tx, workflow, task)
+                self._refuse_active(workflow, named)
+                forget_from(tx, workflow, named, from_step)
             rows = tx.rows(_TASKS, id=workflow)
             bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
             if task is not None:
                 found = self._task(tx, workflow, task)
+                if from_step is not None and found[2] in _TO_COME:
+                    return self._again_now(tx, workflow, found, from_step)
                 bad = [row for row in rows if row[0] == found[0] and (row in bad or row[8])]
             if not bad and (task is not None or state != "cancelled"):
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
@@ -140,6 +173,7 @@ class Control:
             )
             tx.run(sql, id=workflow)
             data = {} if task is None else {"task": task}
+            data |= {} if from_step is None else {"step": plain(from_step)}
             note(tx, self._scope, workflow, "WORKFLOW_RETRIED", status="active", **data)
             if not bad:
                 count(tx, self._scope, workflow, 0)
@@ -193,24 +227,25 @@ class Control:
         """Forget the result of a step of a task that does not run."""
         with self._transactions.write() as tx:
             lock(tx, workflow)
-            number, name, state, *_ = self._task(tx, workflow, task)
-            if state == "active":
-                raise RejectedError(
-                    f"task {name} of workflow {workflow} is running",
-                    service="workflow",
-                    hint=f"wait until it has ended, or workflow.cancel() (%workflow "
-                    f"cancel {workflow})",
-                )
-            sql = "delete from {task_step} where task_id = :id and name = :step"
-            if tx.run(sql, id=number, step=plain(step)):
-                return
-            sql = "select name from {task_step} where task_id = :id order by created"
-            steps = [row[0] for row in tx.rows(sql, id=number)]
-        raise NotFoundError(
-            f"task {name} of workflow {workflow} has no step {shown(step)}",
-            service="workflow",
-            hint=did_you_mean(step, steps) or f"it has: {', '.join(steps) or 'none'}",
-        )
+            found = self._task(tx, workflow, task)
+            self._refuse_active(workflow, found)
+            forget(tx, workflow, found, step)
+
+    def _again_now(
+        self, tx: Transaction, workflow: str, task: tuple[Any, ...], step: str
+    ) -> dict[str, int]:
+        """Let a task that would run later run now, and return its agent."""
+        row = tx.row(_NOW, id=task[0])
+        self._note(tx, workflow, "WORKFLOW_RETRIED", task, status="active", step=plain(step))
+        return {} if row is None else {str(row[0]): 1}
+
+    def _refuse_active(self, workflow: str, task: tuple[Any, ...]) -> None:
+        if task[2] == "active":
+            raise RejectedError(
+                f"task {task[1]} of workflow {workflow} is running",
+                service="workflow",
+                hint=f"wait until it has ended, or workflow.cancel() (%workflow cancel {workflow})",
+            )
 
     def _task(self, tx: Transaction, workflow: str, task: str) -> tuple[Any, ...]:
         """Return id, name, state, place and frees of a task by its name or id."""

@@ -819,26 +819,44 @@ class Orchestrator(AgentLimits, WorkflowControls):
         if self.worker is not None:
             self.worker.look()
 
-    def retry(self, workflow: str | Workflow, task: str | None = None) -> Workflow:
+    def retry(
+        self,
+        workflow: str | Workflow,
+        task: str | None = None,
+        *,
+        from_step: str | None = None,
+    ) -> Workflow:
         """Let what failed or was cancelled run again with all its attempts, and what it held up.
 
         Results of tasks and steps that are there are not made again. A cancelled workflow whose
-        tasks all completed in spite of it is completed.
+        tasks all completed in spite of it is completed. A deadline that has passed is removed.
 
         Parameters
         ----------
         task
             Only this one of them, and those that it needs; default: all. A task that is done, but
             whose result could not be kept, runs again if it is named here.
+        from_step
+            A step of the task: its kept result and those that were kept after it are forgotten. A
+            task that waits or is delayed runs again, too, as soon as a worker has it.
 
         Raises
         ------
         NotFoundError, RejectedError
-            There is no such workflow or task; it has not failed.
+            There is no such workflow, task or step; it has not failed.
+        UsageError
+            A step is given without its task.
         """
+        if from_step is not None and task is None:
+            raise UsageError(
+                "from_step needs the task that has the step",
+                service="workflow",
+                hint=f"workflow.retry(TASK, from_step={shown(from_step)})",
+            )
         found = self.get(workflow)
-        with self._span("retry", found):
-            ready = self._control.retry(found.id, task)
+        about = {} if from_step is None else {"step": from_step}
+        with self._span("retry", found, **about):
+            ready = self._control.retry(found.id, task, from_step)
         self._happened(ready)
         return found.refresh()
 

@@ -27,6 +27,7 @@ CHANNELS = {
     "TASK_CANCELLED": "agent.task.completed",
     "TASK_REJECTED": "agent.task.completed",
     "TASK_RETRIED": "workflow.task.retried",
+    "TASK_CHANGED": "workflow.task.changed",
     "TASK_APPROVAL": "workflow.task.approval",
     "TASK_APPROVED": "workflow.task.approved",
 }

@@ -13,6 +13,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.moments import moment_of
 from agentnb.core.trace import parse_traceparent
 from agentnb.core.twins import await_method, twin
+from agentnb.core.work.limits import NOT_GIVEN
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.streams import check_stream
 
@@ -295,9 +296,30 @@ class Workflow:
         """End it: see `Orchestrator.cancel`."""
         return self._orchestrator.cancel(self)
 
-    def retry(self, task: str | None = None) -> Workflow:
+    def retry(self, task: str | None = None, *, from_step: str | None = None) -> Workflow:
         """Let what failed run again: see `Orchestrator.retry`."""
-        return self._orchestrator.retry(self, task)
+        return self._orchestrator.retry(self, task, from_step=from_step)
+
+    def set(
+        self,
+        task: str,
+        *,
+        attempts: int | None = NOT_GIVEN,
+        backoff: float | None = NOT_GIVEN,
+        timeout: float | None = NOT_GIVEN,
+        priority: int = NOT_GIVEN,
+        delay: float = NOT_GIVEN,
+    ) -> Workflow:
+        """Change options of one of its tasks: see `Orchestrator.set`."""
+        return self._orchestrator.set(
+            self,
+            task,
+            attempts=attempts,
+            backoff=backoff,
+            timeout=timeout,
+            priority=priority,
+            delay=delay,
+        )
 
     def approve(self, task: str, by: str | None = None) -> Workflow:
         """Let a task run that waits for that: see `Orchestrator.approve`."""
@@ -343,7 +365,7 @@ class Workflow:
     arefresh, atask, alogs = twin(refresh), twin(task), twin(logs)
     astreams = twin(streams)
     aforget, acancel = twin(forget), twin(cancel)
-    apause, aresume = twin(pause), twin(resume)
+    apause, aresume, aset = twin(pause), twin(resume), twin(set)  # noqa: A003 - the method
     aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
     aevents, awhy_waiting, awaited = twin(events), twin(why_waiting), twin(waited)
     alimits = twin(limits)

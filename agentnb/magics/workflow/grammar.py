@@ -8,6 +8,7 @@ from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar import Grammar, Option, Verb
 from agentnb.magics.grammar.values import count, names, rows, seconds, times
 from agentnb.magics.scheduling import TIME_ZONE, firing_options
+from agentnb.magics.workflow.marks import or_agent, pause_seconds
 
 __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 
@@ -26,6 +27,7 @@ def _days(text: str) -> float:
     raise OutsideError(f"0 to {_MOST_DAYS:,} days")
 
 
+_OF_AGENT = "; agent: as its agent says"
 _EXECUTOR = Option(
     ("--executor",), "threads, processes, dask://HOST:PORT (default AGENTNB_EXECUTOR)", "WHERE"
 )
@@ -99,15 +101,46 @@ GRAMMAR = Grammar(
             "retry",
             "run failed and cancelled tasks again, and those skipped after them",
             ("WORKFLOW", "[TASK]"),
+            (
+                Option(
+                    ("--from",),
+                    "call this step of TASK again, and those kept after it",
+                    "STEP",
+                    live="step",
+                ),
+            ),
             live=("ended", "failed"),
-            twin="hub.workflows.retry(WORKFLOW, TASK)",
+            twin="hub.workflows.retry(WORKFLOW, TASK, from_step=STEP)",
         ),
         Verb(
             "forget",
             "delete the result of a step: the next attempt of its task calls it again",
             ("WORKFLOW", "TASK", "STEP"),
-            live=("workflow", "task"),
+            live=("workflow", "task", "step"),
             twin="hub.workflows.forget(WORKFLOW, TASK, STEP)",
+        ),
+        Verb(
+            "set",
+            "change options of a task for its attempts to come",
+            ("WORKFLOW", "TASK"),
+            (
+                Option(("--attempts",), f"attempts in total{_OF_AGENT}", "N", or_agent(count)),
+                Option(
+                    ("--backoff",),
+                    f"before the second attempt, then doubled{_OF_AGENT}",
+                    "SECONDS",
+                    or_agent(pause_seconds),
+                ),
+                Option(
+                    ("--timeout",), f"limit of an attempt{_OF_AGENT}", "SECONDS", or_agent(seconds)
+                ),
+                Option(("--priority",), "the lower number runs first", "N", times),
+                Option(
+                    ("--delay",), "wait for this long once it could run", "SECONDS", pause_seconds
+                ),
+            ),
+            live=("open", "unended"),
+            twin="hub.workflows.set(WORKFLOW, TASK, attempts=5)",
         ),
         Verb(
             "pause",

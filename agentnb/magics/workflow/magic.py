@@ -29,6 +29,10 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _EMPTY = "no workflow yet: %%workflow NAME, and under it a line for each task: task: AGENT <- NEED"
 
 
+def _of_agent(value: Any) -> str:
+    return "as its agent says" if value is None else f"{value:g}"
+
+
 @magics_class
 class WorkflowMagic(Magic):
     """The magic ``%workflow`` and ``%%workflow``."""
@@ -295,10 +299,28 @@ class WorkflowMagic(Magic):
         """Let what has failed run again."""
         workflow = self._one(call)
         task = str(call.arguments[1]) if len(call.arguments) > 1 else None
-        workflow.retry(task)
+        step = call.options.get("from")
+        if step is not None and task is None:
+            raise UsageError(
+                "--from needs the task that has the step",
+                service="workflow",
+                hint=f"%workflow retry {workflow.id} TASK --from STEP",
+            )
+        workflow.retry(task, from_step=step)
+        begin = "" if step is None else f" from step {step}"
         return Message(
-            f"{workflow.name}: {task or 'what failed'} runs again{self._who_works(workflow)}"
+            f"{workflow.name}: {task or 'what failed'} runs again{begin}{self._who_works(workflow)}"
         )
+
+    def do_set(self, call: Call) -> Message:
+        """Change options of a task."""
+        from agentnb.core.workflow.task_options import OPTIONS
+
+        workflow, task = self._one(call), str(call.arguments[1])
+        given = {name: call.options[name] for name in OPTIONS if name in call.options}
+        workflow.set(task, **given)
+        said = ", ".join(f"{name} {_of_agent(value)}" for name, value in given.items())
+        return Message(f"{workflow.name}: {task}: {said}; an attempt that runs keeps its own")
 
     def do_forget(self, call: Call) -> Message:
         """Forget the result of a step."""
