@@ -155,6 +155,14 @@ def task_read(task, ctx):  # noqa: ARG001 - as an agent is called
     return [type(found).__name__, found.pid]
 
 
+def task_stream(task, ctx):
+    ctx.step("first", lambda: ctx.write("kept "))
+    for number in range(task.data):
+        ctx.write(f"{task.attempt}.{number} ")
+    if task.attempt == 1:
+        os.kill(os.getpid(), 9)
+
+
 class Jobs:
     """The jobs of a queue of its own."""
 

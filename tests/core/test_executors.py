@@ -15,8 +15,16 @@ from agentnb.core.errors import AgentnbError, ConfigError, UsageError
 from agentnb.core.work.executors import far, near
 from agentnb.core.work.executors.engine import AttemptExecutor
 from agentnb.core.work.executors.record import write
-from agentnb.core.workflow import Orchestrator, Task
-from tests.core.executor_units import KINDS, Tasks, notes, task_nap, task_read, task_who
+from agentnb.core.workflow import Orchestrator, StreamText, Task
+from tests.core.executor_units import (
+    KINDS,
+    Tasks,
+    notes,
+    task_nap,
+    task_read,
+    task_stream,
+    task_who,
+)
 from tests.dask_cluster import cluster
 
 pytestmark = pytest.mark.usefixtures("importable")
@@ -139,6 +147,18 @@ def test_inputs_are_read_there_as_the_types_that_their_agents_declare(tasks, exe
     assert found["read"] == ["Stamp", found["stamp"].pid]
     for name in ("stamp", "read"):
         tasks.workflows.registry.remove(name)
+
+
+def test_a_task_that_runs_elsewhere_streams_and_drops_what_a_killed_process_wrote(tasks):
+    tasks.workflows.agent("stream", backoff=0.01)(task_stream)
+    tasks.workflows.work(["stream"], executor="processes", concurrency=1)
+    workflow = tasks.workflows.create("x", [Task("t", agent="stream", data=300)])
+    text = StreamText()
+    for chunk in workflow.stream("t"):
+        text.add(chunk)
+    assert str(text) == "kept " + "".join(f"2.{number} " for number in range(300))
+    assert text.resets == 1
+    tasks.workflows.registry.remove("stream")
 
 
 @pytest.mark.usefixtures("hub")

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from agentnb.core.codec import TypeCodec
     from agentnb.core.workflow.execution import TaskExecution
 
-__all__ = ["Step", "Stepping", "TypedSteps", "current_step"]
+__all__ = ["Step", "Stepping", "TypedSteps", "current_path", "current_step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-_CURRENT: ContextVar[str | None] = ContextVar("agentnb_workflow_step", default=None)
+_PATH: ContextVar[str] = ContextVar("agentnb_workflow_steps", default="")
 
 
 def current_step() -> str | None:
@@ -35,7 +35,15 @@ def current_step() -> str | None:
     >>> current_step() is None
     True
     """
-    return _CURRENT.get()
+    return _PATH.get().rpartition("\n")[2] or None
+
+
+def current_path() -> str:
+    """Return the names of the steps that the calling code is a part of, a line each.
+
+    The outermost one is the first; no name has a line break.
+    """
+    return _PATH.get()
 
 
 class Step(NamedTuple):
@@ -181,7 +189,7 @@ class Stepping:
             if streams.begins_again(step.name):
                 streams.again(step.name)
             try:
-                with self._called(step, attempt), streams.within(step.name):
+                with self._called(step, attempt):
                     return loop.call(lambda: _limited(step, call()))
             except Exception as error:
                 pause = self._until_again(step, attempt, error)
@@ -197,7 +205,7 @@ class Stepping:
             if streams.begins_again(step.name):
                 await self._call_threads.call(streams.again, step.name)
             try:
-                with self._called(step, attempt), streams.within(step.name):
+                with self._called(step, attempt):
                     result = _limited(step, call())
                     return await result if inspect.isawaitable(result) else result
             except Exception as error:
@@ -233,7 +241,8 @@ class Stepping:
     def _called(self, step: Step, attempt: int) -> Iterator[None]:
         """Make a block a call of a step, with its span."""
         tracer = self._execution.around.runtime.tracer
-        token = _CURRENT.set(step.name)
+        outer = _PATH.get()
+        token = _PATH.set(f"{outer}\n{step.name}" if outer else step.name)
         try:
             with tracer.span(
                 "step",
@@ -245,7 +254,7 @@ class Stepping:
             ):
                 yield
         finally:
-            _CURRENT.reset(token)
+            _PATH.reset(token)
 
 
 def _limited(step: Step, result: Any) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +12,12 @@ from agentnb.core.codec import Json
 from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError, UsageError
 from agentnb.core.format import size as size_text
+from agentnb.core.workflow.stepping import current_path
 from agentnb.core.workflow.stream_rows import Batch, Standing, StreamRows, path_of
 from agentnb.core.workflow.streams import check_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from agentnb.core.trace import ServiceLog
     from agentnb.core.work.attempt import Attempt
@@ -34,7 +34,6 @@ _MOST_STREAMS = 100
 _OVERHEAD = 100  # bytes that a row takes beside its values
 _KEPT_SHARE = 0.9  # of a stream that is too long
 _LINGER_SECONDS = 5.0
-_PATH: ContextVar[str] = ContextVar("agentnb_step_path", default="")
 _OPEN = Standing(0, {}, frozenset(), frozenset())
 
 
@@ -165,7 +164,7 @@ class StreamWriter:
         """Write a value; return whether as many wait as may, so that `flush` is due."""
         data = self._streams.json.encode(value)
         name = stream if stream in self._names else self._new(stream)
-        path = _PATH.get()
+        path = current_path()
         with self._lock:
             if self._closed:
                 raise UsageError(
@@ -198,16 +197,6 @@ class StreamWriter:
                 )
             self._names.add(name)
         return name
-
-    @contextmanager
-    def within(self, step: str) -> Iterator[None]:
-        """Let what is written in a block belong to a step."""
-        before = _PATH.get()
-        token = _PATH.set(f"{before}\n{step}" if before else step)
-        try:
-            yield
-        finally:
-            _PATH.reset(token)
 
     def enter(self) -> None:
         """Drop what an earlier entry wrote and did not keep, as the agent begins again."""
