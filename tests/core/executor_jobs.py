@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from pathlib import Path
@@ -29,6 +30,27 @@ def nap(job):
     time.sleep(seconds)
     note(folder, "done", job)
     return os.getpid()
+
+
+def nap_once(job):
+    folder, seconds = job.data
+    note(folder, "begun", job)
+    if job.attempt == 1:
+        time.sleep(seconds)
+    return job.attempt
+
+
+def hold_interpreter(job):
+    """Let no other thread of the process run, from the first line on."""
+    ctypes.PyDLL(None).usleep(int(job.data * 1e6))
+
+
+def die_where_told(job):
+    if job.data:
+        note(job.data[0], "begun", job)
+        if job.attempt == 1:
+            os.kill(os.getpid(), 9)
+    return job.attempt
 
 
 def die_once(job):

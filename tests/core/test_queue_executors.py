@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import itertools
 import multiprocessing
 import os
 import random
 import signal
+import sys
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -16,7 +18,7 @@ import msgspec
 import pytest
 
 import agentnb
-from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.errors import AgentnbError, ConfigError, UsageError
 from agentnb.core.work.executors import far, near
 from agentnb.core.work.executors.engine import AttemptExecutor
 from agentnb.core.work.executors.record import Record, versions, write
@@ -136,6 +138,92 @@ def test_a_job_that_takes_longer_than_its_lease_is_kept_alive_there(
     job = brief.add([str(tmp_path), 2])  # four leases
     assert job.result(30) == os.getpid()
     assert len(notes(tmp_path, "begun")) == 1
+
+
+def test_a_process_begins_a_job_without_a_message_to_the_server(queue, hub):
+    def scripts():
+        return hub.redis.info("commandstats")["cmdstat_evalsha"]["calls"]
+
+    worker = queue.work(jobs.double, executor="processes", concurrency=2)
+    assert queue.add(1).result(60) == 2
+    queue.pause()
+    added = [queue.add(n) for n in range(200)]
+    queue.resume()
+    before = scripts()
+    worker.drain(60)
+    # One script ends each job and claims the next; leases are renewed each half second.
+    assert scripts() - before < 350
+    assert [job.result() for job in added] == [2 * n for n in range(200)]
+
+
+def test_a_process_that_is_killed_in_a_later_job_costs_an_attempt(queue, tmp_path):
+    queue.work(jobs.die_where_told, executor="processes", concurrency=1)
+    assert queue.add(None).result(60) == 1
+    assert queue.add([str(tmp_path)]).result(60) == 2
+    # Once each, although the server had not heard of the first one's begin.
+    assert [attempt for _, attempt, _ in notes(tmp_path, "begun")] == ["1", "2"]
+
+
+def test_the_first_sign_of_life_says_that_a_job_has_begun_in_a_process(queue, until, tmp_path):
+    queue.work(jobs.nap, executor="processes", concurrency=1)
+    job = queue.add([str(tmp_path), 30])
+    began = until(lambda: queue._store.show(job.id).fields.get("begun")).decode()
+    assert f"|{until(lambda: notes(tmp_path, 'begun'))[0][2]}|" in began
+    job.cancel()
+
+
+def test_a_process_that_dies_between_a_call_and_its_begin_costs_no_attempt(
+    queue, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(near, "_BROKEN_SECONDS", 0.1)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"fatal{next(_NUMBERS)}"
+    (tmp_path / f"{name}.py").write_text(FATAL)
+    module = importlib.import_module(name)
+    queue.work(module.attempt, executor="processes", concurrency=1)
+    pid = queue.add(None).result(60)[0]
+    flag = tmp_path / "die"
+    flag.touch()
+    os.kill(pid, signal.SIGKILL)
+    job = queue.add(None, attempts=1)
+    assert job.result(60)[1] == 1
+    assert not flag.exists()  # a process has died with the call
+
+
+FATAL = """
+import os, pathlib
+
+flag = pathlib.Path(__file__).with_name("die")
+if flag.exists():
+    flag.unlink()
+    os._exit(9)
+
+
+def attempt(job):
+    return os.getpid(), job.attempt
+"""
+
+
+def test_a_process_that_is_stopped_in_an_attempt_is_silent_and_that_is_counted(
+    brief, until, tmp_path
+):
+    brief.work(jobs.nap_once, executor="processes", concurrency=1)
+    job = brief.add([str(tmp_path), 60])
+    pid = int(until(lambda: notes(tmp_path, "begun"))[0][2])
+    os.kill(pid, signal.SIGSTOP)
+    assert job.result(60) == 2
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    brief.stop(0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="holds the lock of the interpreter by libc")
+def test_an_attempt_that_holds_the_interpreter_from_its_first_line_is_killed_at_its_time_out(queue):
+    queue.work(jobs.hold_interpreter, executor="processes", concurrency=1)
+    queue.add(0).result(60)  # of a later job the server hears a moment after its begin
+    job = queue.add(60, attempts=1, timeout=0.5)
+    with pytest.raises(AgentnbError, match=r"longer than 0\.5 s; its process was killed"):
+        job.result(60)
 
 
 class Odd(ThreadPoolExecutor):

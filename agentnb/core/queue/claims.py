@@ -146,6 +146,7 @@ class RedisWorkStore:
             int(deaths or 0),
             job,
             None if waited is None else waited / 1000,
+            message,
         )
 
     def renew(self, owner: str, running: Sequence[Key]) -> LeaseReport:
@@ -182,6 +183,10 @@ class RedisWorkStore:
             return Began.REPEATED
         message, attempt, deaths = found
         return self._made(key.id, message, int(attempt), key.entry, owner, deaths)
+
+    def unpack(self, key: Key, owner: str, attempt: int, unit: bytes) -> Claim:
+        """Return the claim of a job whose message came with it."""
+        return self._made(key.id, unit, attempt, key.entry, owner, None)
 
     def touch(self, key: Key, owner: str, lease: float) -> Sign:
         """Note a sign of life of an attempt; one that was cancelled has lost its claim."""

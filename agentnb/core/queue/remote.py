@@ -101,6 +101,7 @@ def job_records(
             id=claim.id,
             entry=claim.entry,
             owner=claim.owner,
+            attempt=claim.attempt,
             waited=claim.waited,
             timeout=attempt.timeout,
         )

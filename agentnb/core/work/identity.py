@@ -25,15 +25,20 @@ _HIDDEN = "hidden"
 _DEFAULT_PREFIX = "agentnb"
 
 
-def new_owner() -> str:
-    """Return a new owner id for this process: host, pid namespace, pid, start, and a nonce.
+def new_owner(pid: int | None = None) -> str:
+    """Return a new owner id for a process: host, pid namespace, pid, start, and a nonce.
 
     A pid alone says little: it is used again, and means another process in a container. Where
     there is no ``/proc`` the start is empty, and nobody takes the process for dead.
 
+    Parameters
+    ----------
+    pid
+        A process of this host and pid namespace; None for this one.
+
     Source: proc(5), random(4).
     """
-    pid = os.getpid()
+    pid = os.getpid() if pid is None else pid
     return "|".join([*_this_host(), str(pid), _started(pid) or "", secrets.token_hex(4)])
 
 

@@ -64,6 +64,9 @@ class Claim(Struct, frozen=True):
     waited
         Seconds from the time at which the unit could run until this claim, which is its first;
         None for a later claim, or where the store does not know.
+    unit
+        The unit as bytes from which `WorkStore.unpack` makes the claim in another process; None
+        where that process has to ask the store.
     """
 
     id: str
@@ -76,6 +79,7 @@ class Claim(Struct, frozen=True):
     deaths: int = 0
     payload: Any = None
     waited: float | None = None
+    unit: bytes | None = None
 
     @property
     def key(self) -> Key:
@@ -390,6 +394,9 @@ class WorkStore(Protocol):
         Claim or Began
             The claim, with what the handler needs; or why it cannot be begun.
         """
+
+    def unpack(self, key: Key, owner: str, attempt: int, unit: bytes) -> Claim:
+        """Return a claim in the process that runs it, from the unit of the worker's claim."""
 
     def touch(self, key: Key, owner: str, lease: float) -> Sign:
         """Note a sign of life of an attempt that was begun, and return what its worker wants."""

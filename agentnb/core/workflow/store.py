@@ -353,6 +353,10 @@ class SqlWorkStore:
             found = pulses.begin(tx, key, owner, by, lease)
         return found if isinstance(found, Began) else _claim(found)
 
+    def unpack(self, key: Key, owner: str, attempt: int, unit: bytes) -> Claim:
+        """Refuse: a task is read from the database where it runs."""
+        raise NotImplementedError
+
     def touch(self, key: Key, owner: str, lease: float) -> Sign:
         """Note a sign of life of an attempt, and return what its worker wants."""
         with self._transactions.write() as tx:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agentnb.core.errors import ConfigError, UnavailableError
 
@@ -12,13 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-__all__ = ["AttemptExecutor", "EventWaiter", "Plain", "Waiter", "attempt_executor"]
+__all__ = ["AttemptExecutor", "BegunBy", "EventWaiter", "Plain", "Waiter", "attempt_executor"]
 
 _CHECK_SECONDS = 60.0
 
 
+class BegunBy(NamedTuple):
+    """When an attempt was begun, of the monotonic clock, and the identity of its process."""
+
+    at: float
+    by: str
+
+
 class Waiter(Protocol):
     """Lets one thread wait for the answer of a call, and others end that wait."""
+
+    @property
+    def begun(self) -> BegunBy | None:
+        """The begin of the call's attempt; None if it has not begun, or nobody knows."""
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the answer, for `wake` or for some seconds; return early now and then."""
@@ -29,6 +40,8 @@ class Waiter(Protocol):
 
 class EventWaiter:
     """A `Waiter` for the future of any executor."""
+
+    begun = None
 
     def __init__(self, future: Future[Any]) -> None:
         self._woken = threading.Event()
@@ -51,9 +64,14 @@ class AttemptExecutor(Executor):
     ----------
     consequence
         The fate of a call that took too long, for the error of its attempt.
+    exact
+        Whether it runs no call twice, and its waiters know which attempts have begun. An attempt
+        is then begun without a message to its store, which hears of it with the first sign of
+        life.
     """
 
     consequence = "it may run on there; its outcome does not count"
+    exact = False
 
     def check(self, function: Callable[..., str | None], *args: Any) -> None:
         """Call a function where calls run; it returns why they cannot, or None.

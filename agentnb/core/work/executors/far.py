@@ -68,20 +68,33 @@ class FarService(Protocol):
         """
 
 
-def run(data: bytes) -> bytes:
-    """Run the attempt of a record in this thread, and return its reply."""
+def run(data: bytes, unit: bytes | None = None) -> bytes:
+    """Run the attempt of a record in this thread, and return its reply.
+
+    Parameters
+    ----------
+    data
+        The record.
+    unit
+        That of the claim, from an executor that runs no call twice and knows which have begun;
+        None for one of which the store has to keep that.
+    """
     record = read_record(data)
     if isinstance(record, str):
         return write(Reply(refused=record))
     try:
         side = _hubs.service(record)._far_side(record)  # noqa: SLF001 - the protocol's
-        began = side.store.begin(record.key, record.owner, _identity(), record.lease)
+        if unit is None:
+            began = side.store.begin(record.key, record.owner, _identity(), record.lease)
+        else:
+            began = side.store.unpack(record.key, record.owner, record.attempt, unit)
     except AgentnbError as error:
         return write(Reply(refused=_words(error)))
     if not isinstance(began, Claim):
         return write(Reply(repeated=began is Began.REPEATED, lost=began is Began.LOST))
     claim = replace(began, timeout=record.timeout, waited=record.waited)
-    return write(_perform(Attempt(claim, side.handler, side.loop, side.log), side, record))
+    attempt = Attempt(claim, side.handler, side.loop, side.log)
+    return write(_perform(attempt, side, record, kept=unit is None))
 
 
 def check(data: bytes) -> str | None:
@@ -128,8 +141,9 @@ def check_local(record: Record, *, shared: bool, name: str, variable: str) -> No
         )
 
 
-def _perform(attempt: Attempt, side: FarSide, record: Record) -> Reply:
-    _pulses.add(attempt, side.store, record.lease)
+def _perform(attempt: Attempt, side: FarSide, record: Record, *, kept: bool) -> Reply:
+    _pulses.add(attempt, side.store, record.lease, kept=kept)
+    _on_begin[0]()
     try:
         outcome = attempt.run()
     finally:
@@ -155,13 +169,25 @@ class _Pulses:
     def _reset(self) -> None:
         self._interval = _LONGEST_INTERVAL
         self._running: dict[int, tuple[Attempt, WorkStore, float]] = {}
+        self._unkept: set[int] = set()
         self._thread = BackgroundThread(self._touch_all, name="pulses")
 
-    def add(self, attempt: Attempt, store: WorkStore, lease: float) -> None:
-        """Keep an attempt alive from now on."""
+    def add(self, attempt: Attempt, store: WorkStore, lease: float, *, kept: bool) -> None:
+        """Keep an attempt alive from now on.
+
+        Parameters
+        ----------
+        attempt, store, lease
+            The attempt, and where it is kept alive for how many seconds at a time.
+        kept
+            Whether the store knows that it has begun. Otherwise its first sign of life says so:
+            most attempts have ended before.
+        """
         if self._fork.forked:
             self._fork.reset()
             self._reset()
+        if not kept:
+            self._unkept.add(id(attempt))
         self._running[id(attempt)] = attempt, store, lease
         if lease / 3 < self._interval:
             self._interval = lease / 3
@@ -172,6 +198,7 @@ class _Pulses:
     def remove(self, attempt: Attempt) -> None:
         """Leave an attempt alone, which has ended."""
         self._running.pop(id(attempt), None)
+        self._unkept.discard(id(attempt))
 
     def _touch_all(self) -> float:
         for attempt, store, lease in list(self._running.values()):
@@ -180,7 +207,12 @@ class _Pulses:
         return self._interval
 
     def _touch(self, attempt: Attempt, store: WorkStore, lease: float) -> None:
-        sign = store.touch(attempt.key, attempt.claim.owner, lease)
+        if id(attempt) in self._unkept:
+            began = store.begin(attempt.key, attempt.claim.owner, _identity(), lease)
+            sign = Sign.GO_ON if isinstance(began, Claim) else Sign.LOST
+            self._unkept.discard(id(attempt))
+        else:
+            sign = store.touch(attempt.key, attempt.claim.owner, lease)
         if id(attempt) not in self._running:
             return
         if sign is Sign.LOST:
@@ -238,7 +270,12 @@ class _Hubs:
             self._own = None
 
 
+def _say_nothing() -> None:
+    """Take the begin of an attempt where the store alone is told."""
+
+
 _hubs = _Hubs()
+_on_begin: list[Callable[[], object]] = [_say_nothing]
 _pulses = _Pulses()
 _owner: list[tuple[ForkGuard, str]] = []
 _calls = itertools.count(1)
@@ -249,9 +286,18 @@ def register(store: str, hub: Any) -> None:
     _hubs.register(store, hub)
 
 
-def prepare(settings: dict[str, Any]) -> None:
-    """Give this process the settings of the hub that it makes for its attempts."""
+def prepare(settings: dict[str, Any], *, on_begin: Callable[[], object]) -> None:
+    """Give this process the settings of the hub that it makes for its attempts.
+
+    Parameters
+    ----------
+    settings
+        The settings, by name.
+    on_begin
+        Called where each attempt begins.
+    """
     _hubs.prepare(settings)
+    _on_begin[0] = on_begin
 
 
 def finish() -> None:

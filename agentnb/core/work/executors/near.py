@@ -16,7 +16,7 @@ from agentnb.core.work.executors import far
 from agentnb.core.work.executors.engine import attempt_executor
 from agentnb.core.work.executors.record import Reply, write
 from agentnb.core.work.identity import describe, is_dead
-from agentnb.core.work.store import Outcome, OutcomeKind
+from agentnb.core.work.store import Outcome, OutcomeKind, Pulse
 
 if TYPE_CHECKING:
     import logging
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from agentnb.core.work.attempt import Attempt
-    from agentnb.core.work.executors.engine import Waiter
+    from agentnb.core.work.executors.engine import BegunBy, Waiter
     from agentnb.core.work.executors.record import Record
-    from agentnb.core.work.store import Pulse, WorkStore
+    from agentnb.core.work.store import WorkStore
 
 __all__ = ["Elsewhere", "RemoteCall"]
 
@@ -63,11 +63,17 @@ class RemoteCall:
     def __init__(self, future: Future[bytes], waiter: Waiter, lease: float) -> None:
         self.future = future
         self.wait, self.wake = waiter.wait, waiter.wake
+        self._waiter = waiter
         self.pulse: Pulse | None = None
         self.verdict = ""
         self._lease = lease
         self._submitted = monotonic()
         self._suspect: float | None = None
+
+    @property
+    def begun(self) -> BegunBy | None:
+        """The begin of the attempt, as far as its executor knows it."""
+        return self._waiter.begun
 
     def note(self, attempt: Attempt, pulse: Pulse | None, now: float) -> None:
         """Note how the attempt is, by its store, and end it if it is silent or was never begun.
@@ -75,6 +81,9 @@ class RemoteCall:
         Silence counts after a second look only, as an expired lease does: the server may have
         been away for both sides.
         """
+        if pulse is None and (begun := self.begun) is not None:
+            # Its first sign of life is on its way to the store, and due within the lease.
+            pulse = Pulse(now - begun.at, begun.at + self._lease - now, begun.by)
         if pulse is None:
             waited = now - self._submitted
             if self.pulse is None and waited > max(self._lease, SHORTEST_START):
@@ -185,7 +194,8 @@ class Elsewhere:
         except AgentnbError as error:  # of a function that has been given meanwhile
             raise self._refuse(attempt, error) from error
         try:
-            future, waiter = self.executor.call(far.run, record)
+            unit = attempt.claim.unit if self.executor.exact else None
+            future, waiter = self.executor.call(far.run, record, *([] if unit is None else [unit]))
         except Exception as error:
             self._note_broken(attempt, error)
             raise Released from error
@@ -264,6 +274,9 @@ class Elsewhere:
         self, attempt: Attempt, remote: RemoteCall, error: BaseException | None
     ) -> Outcome | None:
         """Judge an attempt whose call has failed: the call is lost, and its process may live."""
+        if error is not None and (begun := remote.begun) is not None:
+            remote.pulse = Pulse(0.0, 0.0, begun.by)  # only the end of its process loses its call
+            return self._died(attempt, DIED, remote)
         claim = attempt.claim
         pulse = attempt.persist(
             lambda: self._store.pulse(claim.key, claim.owner), what="the outcome"

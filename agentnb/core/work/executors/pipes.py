@@ -11,10 +11,12 @@ import threading
 from contextlib import suppress
 from multiprocessing import Pipe
 from select import POLLIN, poll
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ctypes import c_double
     from multiprocessing.connection import Connection
     from multiprocessing.context import SpawnContext
 
@@ -32,10 +34,23 @@ class Answer(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """The ends of the pipes that a process has; they travel with its start only."""
+    """The ends of the pipes that a process has; they travel with its start only.
+
+    Attributes
+    ----------
+    calls, answers
+        Both ends.
+    begun
+        When the attempt of its call began; memory that it shares with its parent.
+    """
 
     calls: Connection[Any, Any]
     answers: Connection[Any, Any]
+    begun: c_double
+
+    def begin(self) -> None:
+        """Note that the attempt of the call begins now."""
+        self.begun.value = monotonic()
 
     def close(self) -> None:
         """Close them."""
@@ -65,7 +80,9 @@ class Pipes:
     def __init__(self, context: SpawnContext) -> None:
         calls, self._calls = context.Pipe(duplex=False)
         self._answers, answers = context.Pipe(duplex=False)
-        self.far = Ends(calls, answers)
+        # The clock is that of the machine, for all its processes.
+        self._begun = context.RawValue("d", 0.0)
+        self.far = Ends(calls, answers, self._begun)
         os.set_blocking(self._answers.fileno(), False)
         self._part = bytearray()
         self.ended = False
@@ -82,7 +99,16 @@ class Pipes:
         OSError
             The process has died.
         """
+        self._begun.value = 0.0
         _write(self._calls.fileno(), data)
+
+    @property
+    def begun(self) -> float | None:
+        """When the attempt of the last call began, of the monotonic clock; None if it has not.
+
+        It stays when the process is killed.
+        """
+        return self._begun.value or None
 
     @property
     def taken(self) -> bool:

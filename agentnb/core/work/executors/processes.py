@@ -16,7 +16,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread, run_in_thread
-from agentnb.core.work.executors.engine import AttemptExecutor
+from agentnb.core.work.executors.engine import AttemptExecutor, BegunBy
 from agentnb.core.work.executors.far import finish
 from agentnb.core.work.executors.pipes import Waker, pack, unpack
 from agentnb.core.work.executors.starting import WorkerProcess
@@ -73,6 +73,13 @@ class _Waiter:
         self._call = call
         self._receive = receive
         self.wake = call.waker.wake
+
+    @property
+    def begun(self) -> BegunBy | None:
+        """The begin of the call's attempt; None if it has not begun."""
+        process = self._call.process
+        at = process.pipes.begun if process is not None and self._call.sent else None
+        return None if process is None or at is None else BegunBy(at, process.identity)
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait for the answer, for `wake` or for some seconds."""
@@ -158,6 +165,7 @@ class Processes(AttemptExecutor):
     """
 
     consequence = "its process was killed"
+    exact = True
 
     def __init__(
         self, number: int, *, settings: dict[str, Any], say: Callable[[str], object]

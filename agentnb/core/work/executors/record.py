@@ -39,6 +39,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         The queue of a job; the scope of a task.
     id, entry, owner
         The fence of the claim.
+    attempt
+        The number of the attempt.
     lease
         Seconds for which the attempt counts as alive after its last sign of life.
     waited
@@ -63,6 +65,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str = ""
     entry: int = 0
     owner: str = ""
+    attempt: int = 0
     lease: float = 30.0
     waited: float | None = None
     function: str = ""

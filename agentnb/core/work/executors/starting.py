@@ -16,6 +16,7 @@ from pebble import ProcessPool
 
 from agentnb.core.work.executors.far import prepare
 from agentnb.core.work.executors.pipes import Ends, Pipes, serve
+from agentnb.core.work.identity import new_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,8 @@ class WorkerProcess:
         Its calls and answers.
     pid
         Its id.
+    identity
+        The same for others, as `new_owner` makes it.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class WorkerProcess:
             raise OSError("no process can be started")
         self._process = context.process
         self.pid: int = context.process.pid
+        self.identity = new_owner(self.pid)
         self._end: int | None = None
         with suppress(AttributeError, OSError):  # not Linux, or one that is old
             self._end = os.pidfd_open(self.pid)
@@ -173,7 +177,7 @@ def _begin(parent: int, safe_path: str | None, settings: dict[str, Any], ends: E
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it has died before that
             os._exit(1)
-    prepare(settings)
+    prepare(settings, on_begin=ends.begin)
     _ends.append(ends)
 
 
