@@ -393,6 +393,40 @@ def test_a_key_for_another_function_is_refused(queues):
         queues.get_queue("a").map("tests.core.test_queue_map:pair", [1], key="k")
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"attempts": 5}, "attempts=3; here attempts=5"),
+        ({"priority": 1}, "priority=0; here priority=1"),
+        ({"delay": 2}, "delay=0.0; here delay=2.0"),
+        ({"backoff": 2}, "backoff={'type': 'exponential', 'delay': 2.0}; here backoff=2.0"),
+        ({"timeout": 9}, "timeout=None; here timeout=9.0"),
+        ({"lifo": True}, "lifo=False; here lifo=True"),
+        ({"result_ttl": 60}, "result_ttl=604800.0; here result_ttl=60.0"),
+    ],
+    ids=str,
+)
+def test_a_key_with_another_option_is_refused_and_names_it(queue, options, words):
+    batch = queue.map(None, [1], key="k")
+    with pytest.raises(UsageError, match="key 'k' was used for batch") as caught:
+        queue.map(None, [1], key="k", **options)
+    assert words in caught.value.message
+    assert "another key for other options" in caught.value.hint
+    assert batch.counts().total == 1
+
+
+def test_a_key_without_a_time_finds_its_batch_whatever_its_own_time_is(queue):
+    first = queue.map(None, [1], key="k", result_ttl=60)
+    assert queue.map(None, [1], key="k").id == first.id
+
+
+def test_a_batch_of_earlier_code_is_found_with_any_option(queue):
+    batch = queue.map(None, [1], key="k")
+    store = queue._parts.batches
+    store.jobs.redis.hdel(store.key(batch.id), "options")
+    assert queue.map(None, [1], key="k", attempts=5).id == batch.id
+
+
 def test_a_key_is_free_again_after_its_batch_was_removed(queue):
     batch = queue.map(None, [1], key="k")
     with pytest.raises(RejectedError, match="1 of its jobs have not ended"):
@@ -766,7 +800,7 @@ def test_the_time_that_is_left_is_shown_while_jobs_run(queue):
     assert counts.waiting == 0
     assert counts.seconds_left == pytest.approx(3 / counts.rate)
     assert "/s, " in repr(batch)
-    assert repr(batch).endswith(" left)")
+    assert repr(batch).endswith(" left at this rate)")
     assert batch.progress == 0.5
     go.set()
     batch.results(30)

@@ -536,7 +536,7 @@ class Batch(Generic[R_co]):
         if counts.left and counts.rate:
             parts.append(f"{counts.rate:,.3g}/s")
         if counts.sealed and counts.seconds_left is not None:
-            parts.append(f"{duration(counts.seconds_left)} left")
+            parts.append(f"{duration(counts.seconds_left)} left at this rate")
         return f"{self.queue.name} {self.key or self.id}: {', '.join(parts)}"
 
     def __repr__(self) -> str:

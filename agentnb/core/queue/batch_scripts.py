@@ -21,9 +21,10 @@ __all__ = [
 _BEGIN, _BATCH = PARTS["begin"], PARTS["batch"]
 
 # ARGV: id, key or empty, function or empty, ms to keep it, priority, 1 for last in first out,
-# attempts.
+# attempts, all options as JSON.
 # Gives: its id, or that of the batch that has the key; its function; the digests of its pieces; how
-# many jobs it has; whether all are added. Safe to repeat.
+# many jobs it has; whether all are added; its options, false if earlier code made it. Safe to
+# repeat.
 OPEN = Script(f"""{_BEGIN}{_BATCH}
 local id, key = ARGV[1], ARGV[2]
 if key ~= '' then
@@ -34,7 +35,7 @@ local batch = base .. ':batch:' .. id
 if redis.call('EXISTS', batch) == 0 then
   redis.call('HSET', batch, 'created', now, 'total', 0, 'ended', 0, 'failed', 0,
     'cancelled', 0, 'function', ARGV[3], 'ttl', ARGV[4], 'priority', ARGV[5], 'lifo', ARGV[6],
-    'attempts', ARGV[7])
+    'attempts', ARGV[7], 'options', ARGV[8])
   if key ~= '' then
     redis.call('HSET', batch, 'key', key)
     redis.call('SET', base .. ':batchkey:' .. key, id)
@@ -47,8 +48,9 @@ if redis.call('EXISTS', batch) == 0 then
   redis.call('ZADD', base .. ':batches', moment, id)
   keep_batch(id, ARGV[4])
 end
-local fields = redis.call('HMGET', batch, 'function', 'total', 'sealed')
-return {{id, fields[1], redis.call('LRANGE', batch .. ':pieces', 0, -1), fields[2], fields[3]}}
+local fields = redis.call('HMGET', batch, 'function', 'total', 'sealed', 'options')
+return {{id, fields[1], redis.call('LRANGE', batch .. ':pieces', 0, -1), fields[2], fields[3],
+  fields[4]}}
 """)
 
 # ARGV: id, the number of the piece, a digest of all items up to its end or empty, queue, queues'

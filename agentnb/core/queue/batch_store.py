@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from agentnb.core.queue import batch_scripts as scripts
 
 if TYPE_CHECKING:
@@ -70,7 +72,10 @@ class BatchCounts:
 
     @property
     def seconds_left(self) -> float | None:
-        """The seconds until all have ended, at the present rate; None if that is not known."""
+        """The seconds until all have ended, at the present rate; None if that is not known.
+
+        A pause, a limit or a delay that begins or ends meanwhile changes the rate, and so this.
+        """
         return self.left / self.rate if self.rate and self.left else None
 
 
@@ -89,6 +94,8 @@ class OpenedBatch(NamedTuple):
         How many jobs it has.
     sealed
         Whether all items were added.
+    options
+        Those that it was made with, by their names; none where earlier code made it.
     """
 
     id: str
@@ -96,6 +103,7 @@ class OpenedBatch(NamedTuple):
     digests: list[str]
     total: int
     sealed: bool
+    options: dict[str, Any]
 
 
 class SeenBatch(NamedTuple):
@@ -134,15 +142,29 @@ class BatchStore:
         return f"{self.jobs.base}:batch:{batch}{part and ':'}{part}"
 
     def open(
-        self, batch: str, key: str | None, function: str, ttl: float, options: Options
+        self, batch: str, key: str | None, function: str, ttl: float, options: dict[str, Any]
     ) -> OpenedBatch:
-        """Make a batch, or return the one that has the key."""
-        arguments = [batch, key or "", function, int(ttl * 1000), options.priority]
-        arguments += [int(options.lifo), options.attempts]
+        """Make a batch, or return the one that has the key.
+
+        Parameters
+        ----------
+        batch, key, function, ttl
+            Its id, its key, the name of its function, and for how many seconds it is kept.
+        options
+            All options of its jobs, by the names that `Queue.map` has.
+        """
+        arguments = [batch, key or "", function, int(ttl * 1000), options["priority"]]
+        arguments += [int(options["lifo"]), options["attempts"], msgspec.json.encode(options)]
         found = self.jobs.run(scripts.OPEN, arguments)
-        id_, made_for, digests, total, sealed = found
-        names = [one.decode() for one in digests]
-        return OpenedBatch(id_.decode(), made_for.decode(), names, int(total), bool(sealed))
+        id_, made_for, digests, total, sealed, kept = found
+        return OpenedBatch(
+            id_.decode(),
+            made_for.decode(),
+            [one.decode() for one in digests],
+            int(total),
+            bool(sealed),
+            {} if kept is None else msgspec.json.decode(kept, type=dict[str, Any]),
+        )
 
     def add_piece(
         self,

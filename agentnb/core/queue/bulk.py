@@ -172,8 +172,8 @@ class QueueBatches:
         items
             The data of each job, from any iterable; see `add_many`.
         key
-            Names the items. Mapping the same items with the same key again, in a restarted kernel
-            for example, returns the same batch and adds only what is missing.
+            Names the items. Mapping the same items with the same key and options again, in a
+            restarted kernel for example, returns the same batch and adds only what is missing.
         priority, delay, attempts, backoff, timeout, lifo
             As `add` takes them, for all jobs.
         result_ttl
@@ -191,8 +191,8 @@ class QueueBatches:
         Raises
         ------
         UsageError
-            An item or an option cannot be used; the key was used with other items; workers of
-            this queue have another function; the function cannot be imported.
+            An item or an option cannot be used; the key was used with other items or options;
+            workers of this queue have another function; the function cannot be imported.
         PartlyAdded
             The server went away; with a key, the same call adds the rest.
 
@@ -224,6 +224,7 @@ class QueueBatches:
             options=options,
             delay=delay,
             ttl=ttl,
+            given_ttl=result_ttl is not None,
             correlation_id=correlation_id,
         )
 

@@ -43,6 +43,7 @@ def map_items(
     options: Options,
     delay: float,
     ttl: float,
+    given_ttl: bool,
     correlation_id: str | None,
 ) -> Batch[Any]:
     """Add a job for each item, and return the batch; see `Queue.map`."""
@@ -64,15 +65,40 @@ def map_items(
         if rereadable(items):
             for _ in made():
                 pass
-        opened = parts.batches.open(new_id(), key, runner.function or "", ttl, drafts.options)
+        asked = _asked(drafts, ttl)
+        opened = parts.batches.open(new_id(), key, runner.function or "", ttl, asked)
         batch: Batch[Any] = Batch(queue, parts, opened.id)
         batch.key = key
         runner.check_same(key, opened)
+        _check_options(batch, opened, asked, given_ttl=given_ttl)
         runner.start()
         _fill(batch, parts, opened, pieces(made()), drafts.options)
         span.attributes = {"queue": queue.name, "batch": batch.id}
     batch.counts()
     return batch
+
+
+def _asked(drafts: Drafts, ttl: float) -> dict[str, Any]:
+    """Return the options of a batch by the names that `Queue.map` has."""
+    options = drafts.options
+    names = ("priority", "attempts", "backoff", "timeout", "lifo")
+    found = {name: getattr(options, name) for name in names}
+    return found | {"delay": drafts.delay, "result_ttl": ttl}
+
+
+def _check_options(
+    batch: Batch[Any], opened: OpenedBatch, asked: dict[str, Any], *, given_ttl: bool
+) -> None:
+    """Refuse a key whose batch has other options; its own time, where none is given, it keeps."""
+    for name, value in asked.items():
+        there = opened.options.get(name, value)
+        if there != value and (given_ttl or name != "result_ttl"):
+            raise UsageError(
+                f"key {batch.key!r} was used for batch {batch.id} of {batch.queue.name} with "
+                f"{name}={there!r}; here {name}={value!r}",
+                service="queue",
+                hint=f"use {name}={there!r}, or another key for other options",
+            )
 
 
 def _fill(
