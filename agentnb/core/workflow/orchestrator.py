@@ -48,7 +48,7 @@ from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
 from agentnb.core.workflow.stream_reading import StreamReader
 from agentnb.core.workflow.stream_writer import Streams
-from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
+from agentnb.core.workflow.tables import agent_table, event_table, wait_table, workflow_table
 from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
@@ -914,6 +914,49 @@ class Orchestrator(AgentLimits, WorkflowControls):
         self._happened({})
         return found.refresh()
 
+    def answer(
+        self, workflow: str | Workflow, task: str, name: str, value: Any, by: str | None = None
+    ) -> Workflow:
+        """Answer a question of a task, see `Context.ask`; the task goes on with it.
+
+        Parameters
+        ----------
+        task, name
+            The name of the task, and that of the wait.
+        value
+            The answer: any value with a JSON form. It is checked against the form that the task
+            has given; the task reads it as its type.
+        by
+            Who says so; default: the user that this process runs as.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such workflow, task or question.
+        RejectedError
+            It was answered before, its time is over, or the task has ended.
+        UsageError
+            It has no JSON form, or does not fit the form.
+        """
+        found = self.get(workflow)
+        data = self._json.encode(value)
+        with self._span("answer", found, task=task, wait=name):
+            ready = self._control.answer(found.id, task, name, data, text("by", by or _user()))
+        self._happened(ready)
+        return found.refresh()
+
+    def waits(self, workflow: str | Workflow | None = None) -> Table:
+        """Return the open waits of a workflow, or of all, oldest first.
+
+        Returns
+        -------
+        Table
+            Workflow, task, name and kind of each wait, its question, its form as JSON Schema,
+            who is asked, when it times out, and since when it waits.
+        """
+        number = None if workflow is None else self.get(workflow).id
+        return wait_table(self._reader.waits(number), alone=workflow is not None)
+
     def prune(self, older_than: float) -> int:
         """Forget the workflows that ended long ago: their tasks, steps, results and events.
 
@@ -955,6 +998,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
     aunschedule = twin(unschedule)
     acancel, aretry, aforget = twin(cancel), twin(retry), twin(forget)
     aapprove, areject, astop = twin(approve), twin(reject), twin(stop)
+    aanswer, awaits = twin(answer), twin(waits)
 
     def close(self) -> None:
         """Stop what works here; what runs has five seconds, and is then released."""
