@@ -102,7 +102,7 @@ class TaskHandler:
     def _call(self, execution: TaskExecution, agent: Agent) -> Any:
         """Call an agent, and return its result as it is kept."""
         flight = self._around.runtime.flight
-        if flight is None or flight.mode == "off":
+        if flight is None or not flight.takes_part:
             return execution.keep(execution.call(agent), agent)
         with flight.unit(partial(taped.described, execution, agent), self._log) as unit:
             result = execution.call(agent)
