@@ -154,6 +154,10 @@ class Reader:
             )
         return found[0]
 
+    def row_within(self, tx: Transaction, number: str) -> tuple[Any, ...]:
+        """Return the row of a workflow that was made in a transaction that is open."""
+        return tx.rows(_ONE, scope=self._scope, id=number)[0]
+
     def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the rows of the newest workflows, of one state or all, newest first."""
         if state is not None and state not in WORKFLOW_STATES:
