@@ -43,6 +43,64 @@ class Kernel:
                 when_printed()
                 when_printed = None
 
+    def outputs(self, code, *, cell=None):
+        """Run a cell; return its outputs as a notebook keeps them, each with its kind.
+
+        Parameters
+        ----------
+        code
+            The cell.
+        cell
+            Its id, which JupyterLab sends; None for a program that runs notebooks.
+        """
+        session = self.client.session
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        metadata = {} if cell is None else {"cellId": cell}
+        message = session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return self._outputs_of(message["header"]["msg_id"])
+
+    def _outputs_of(self, asked):
+        found, clearing = [], False
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            kind, content = message["msg_type"], message["content"]
+            if message["parent_header"].get("msg_id") != asked:
+                continue
+            if kind == "status" and content["execution_state"] == "idle":
+                return [(kind, data) for kind, data, _ in found]
+            if kind == "clear_output":
+                clearing = content["wait"]
+                found = found if clearing else []
+            elif kind in _OUTPUTS:
+                found, clearing = [] if clearing else found, False
+                _OUTPUTS[kind](found, kind, content)
+
+
+def _add_text(found, _, content):
+    name, text = content["name"], content["text"]
+    if found and found[-1][0] == name:
+        text = found.pop()[1] + text
+    found.append((name, text, None))
+
+
+def _add_data(found, kind, content):
+    found.append((kind, content["data"], content.get("transient", {}).get("display_id")))
+
+
+def _update_data(found, _, content):
+    id_ = content["transient"]["display_id"]
+    found[:] = [(one[0], content["data"], id_) if one[2] == id_ else one for one in found]
+
+
+_OUTPUTS = {
+    "stream": _add_text,
+    "display_data": _add_data,
+    "execute_result": _add_data,
+    "update_display_data": _update_data,
+    "error": lambda found, kind, content: found.append((kind, content["ename"], None)),
+}
+
 
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory):

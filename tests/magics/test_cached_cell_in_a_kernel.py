@@ -25,7 +25,7 @@ def test_a_traceback_after_an_await_shows_the_line_too(kernel):
 def test_what_an_awaiting_cell_prints_is_shown_in_its_cell(kernel):
     source = "%%cache printed\nimport asyncio\nawait asyncio.sleep(0.05)\nprint('once')\n7"
     assert kernel.run(source) == ("once\n7", "")
-    assert kernel.run(source) == ("7", "")
+    assert kernel.run(source) == ("once\n7", "")
 
 
 @pytest.mark.parametrize("sleep", ["import time; time.sleep(60)", "await asyncio.sleep(60)"])

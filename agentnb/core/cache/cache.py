@@ -34,6 +34,7 @@ from agentnb.core.twins import await_method, twin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from typing_extensions import TypeForm
 
@@ -84,6 +85,8 @@ class Cache:
         Seconds after which another caller replaces a loader whose process has died.
     wait_seconds
         Seconds that a call waits for another call's loader: five minutes.
+    home
+        The folder of agentnb's own files; None to keep none.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
 
@@ -114,6 +117,7 @@ class Cache:
         default_ttl: float = DEFAULT_TTL,
         lock_seconds: float = 5.0,
         wait_seconds: float = WAIT_SECONDS,
+        home: Path | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         milliseconds(lock_seconds, "lock_seconds")
@@ -160,6 +164,7 @@ class Cache:
             default_ttl=default_ttl,
             tracer=self._tracer,
             log=self._log,
+            home=home,
         )
 
     @overload

@@ -1,12 +1,17 @@
-"""The outcomes of notebook cells: the displayed value and the names that a cell assigned."""
+"""The outcomes of notebook cells: the displayed value, the names, and what a cell showed."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from agentnb.core.cache.checks import check_key, check_tags, milliseconds
 from agentnb.core.cache.identity import digest_of
+from agentnb.core.cache.outcome import CellOutcome, pack_shown, unpack_shown
+from agentnb.core.cache.secret import secret_of
 from agentnb.core.codec.errors import ClassMissingError, UnstorableError
 from agentnb.core.errors import UsageError
 from agentnb.core.trace.spans import Span
@@ -14,9 +19,11 @@ from agentnb.core.trace.spans import Span
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from agentnb.core.cache.codec import Codec
     from agentnb.core.cache.counter import HitCounter
+    from agentnb.core.cache.outcome import Display
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.keys import Keys
     from agentnb.core.trace import Tracer
@@ -26,6 +33,28 @@ __all__ = ["CellCache"]
 # Seconds after which a cell runs without a server that does not answer.
 _TIMEOUT = 1.0
 _DISPLAYED = "the displayed value"
+
+
+class _Kept(msgspec.Struct):
+    """The record of a cell beside its value; see `CellOutcome`.
+
+    Earlier code kept the first three only.
+    """
+
+    of: str
+    beside: str
+    names: dict[str, bytes]
+    at: float | None = None
+    took: float = 0.0
+    number: int | None = None
+    missing: dict[str, str] = {}
+    valued: bool = True
+    shown: bytes = b""
+
+    @property
+    def context(self) -> str:
+        """The source, the inputs and the value that its output belongs to."""
+        return f"{self.of} {self.beside} {self.valued}"
 
 
 class CellCache:
@@ -48,6 +77,8 @@ class CellCache:
         Records a span for each call.
     log
         Logger of outcomes that count as missing.
+    home
+        Where the key is kept that signs what cells show; None to make one for this process.
     """
 
     def __init__(
@@ -61,6 +92,7 @@ class CellCache:
         default_ttl: float,
         tracer: Tracer,
         log: logging.LoggerAdapter[logging.Logger],
+        home: Path | None = None,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -70,6 +102,8 @@ class CellCache:
         self._default_ttl = default_ttl
         self._tracer = tracer
         self._log = log
+        self._home = home
+        self._signing: bytes | None = None
 
     def fingerprint(self, source: str, inputs: Mapping[str, Any]) -> str:
         """Return a digest of a cell's source and its named inputs.
@@ -113,75 +147,138 @@ class CellCache:
         with Span(self._tracer, "check", "cache", 1, {"key": key}):
             self._redis.within(_TIMEOUT).ping()
 
-    def get(self, key: str, fingerprint: str) -> tuple[Any, dict[str, Any]] | None:
-        """Return the displayed value and the names, or None if there is no outcome to serve."""
+    def get(self, key: str, fingerprint: str) -> CellOutcome | None:
+        """Return the outcome that is kept, or None if there is none to serve."""
         with Span(self._tracer, "get", "cache", 1, {"key": key}) as span:
             found = self._get(key, fingerprint)
             span.note(hit=found is not None)
+        (self._counter.miss if found is None else self._counter.hit)()
         return found
 
-    def _get(self, key: str, fingerprint: str) -> tuple[Any, dict[str, Any]] | None:
-        import msgspec
-
-        data: Any
-        beside: Any
-        data, beside = self._redis.mget(self._keys.cache(key), self._key(key))
-        kept = msgspec.msgpack.decode(beside) if data is not None and beside is not None else None
-        # Both were written by the same run, and the key has not been set since.
-        if kept is None or kept["of"] != fingerprint or kept["beside"] != _digest(data):
-            self._counter.miss()
+    def _get(self, key: str, fingerprint: str) -> CellOutcome | None:
+        with self._redis.pipeline(transaction=False) as pipe:
+            data, beside, left = (
+                pipe.get(self._keys.cache(key)).get(self._key(key)).pttl(self._keys.cache(key))
+            ).execute()
+        if data is None or beside is None:
             return None
         try:
-            names = {name: self._codec.decode(raw) for name, raw in kept["names"].items()}
+            kept = msgspec.msgpack.decode(beside, type=_Kept)
+            # Both were written by the same run, and the key has not been set since.
+            if kept.of != fingerprint or kept.beside != _digest(data):
+                return None
+            names = {name: self._codec.decode(raw) for name, raw in kept.names.items()}
             value = self._codec.decode(data)
-        except ClassMissingError as error:
+        except (ClassMissingError, UsageError, msgspec.DecodeError) as error:
             self._log.warning("the cell %r counts as missing: %s", key, error)
-            self._counter.miss()
             return None
-        self._counter.hit()
-        return value, names
+        shown = unpack_shown(kept.shown, self._secret(), kept.context) if kept.shown else ()
+        return CellOutcome(
+            value if kept.valued else None,
+            names,
+            shown or (),
+            kept.at,
+            kept.took,
+            kept.number,
+            kept.missing,
+            kept.valued,
+            left / 1000 if left >= 0 else None,
+            shown is None,
+        )
 
     def set(
         self,
         key: str,
         fingerprint: str,
-        value: Any,
-        names: Mapping[str, Any],
+        outcome: CellOutcome,
         *,
         ttl: float | None,
         tags: tuple[str, ...] = (),
-    ) -> tuple[Any, dict[str, Any]]:
-        """Store a cell's outcome, and return it as `get` will.
+        display: Callable[[], Display | None] = lambda: None,
+        droppable: Callable[[Any], bool] = lambda _: False,
+    ) -> CellOutcome:
+        """Keep a cell's outcome, and return it as `get` will.
 
-        Nothing is stored if a part of it cannot be, since a name would be missing later.
+        Nothing is kept if a name cannot be, since it would be missing later.
+
+        Parameters
+        ----------
+        key, fingerprint, ttl, tags
+            Where, for which source and inputs, for how many seconds, and under which tags.
+        outcome
+            The outcome.
+        display
+            Returns the display of the value, which is kept in its place if the value cannot be.
+        droppable
+            Whether a value that cannot be kept, such as a drawing, may be left out.
 
         Raises
         ------
         UsageError
             The value or some names cannot be stored; the message says which.
         """
-        import msgspec
-
         seconds = self._default_ttl if ttl is None else ttl
-        stored, errors = {}, []
-        for name, one in {_DISPLAYED: value, **names}.items():
-            try:
-                stored[name] = self._stored(name, one)
-            except UsageError as error:
-                errors.append(error)
+        names, missing, errors = self._stored_names(outcome.names, droppable)
+        value, shown, valued = outcome.value, outcome.shown, True
+        try:
+            data, copy = self._stored(_DISPLAYED, value)
+        except UsageError as error:
+            seen = None if errors else display()
+            if seen is None:
+                errors.insert(0, error)
+            else:
+                shown, valued = (*shown, seen), False
+                data, copy = self._codec.encode_and_decode(None)
         if errors:
             messages = "; ".join(error.message for error in errors)
             raise UsageError(messages, service="cache", hint=errors[-1].hint) from errors[0]
-        data, copy = stored.pop(_DISPLAYED)
-        kept = {
-            "of": fingerprint,
-            "beside": _digest(data),
-            "names": {name: raw for name, (raw, _) in stored.items()},
-        }
+        kept = _Kept(
+            fingerprint,
+            _digest(data),
+            {name: raw for name, (raw, _) in names.items()},
+            outcome.at,
+            outcome.took,
+            outcome.number,
+            missing,
+            valued,
+        )
+        if shown:
+            kept.shown = pack_shown(shown, self._secret(), kept.context)
         with Span(self._tracer, "set", "cache", 1, {"key": key}):
             self._redis.set(self._key(key), msgspec.msgpack.encode(kept), px=milliseconds(seconds))
-            self._set_value(key, value, seconds, tags=tags)
-        return copy, {name: one for name, (_, one) in stored.items()}
+            self._set_value(key, value if valued else None, seconds, tags=tags)
+        copies = {name: one for name, (_, one) in names.items()}
+        return replace(
+            outcome,
+            value=copy if valued else value,
+            names=copies,
+            shown=shown,
+            missing=missing,
+            valued=valued,
+        )
+
+    def _stored_names(
+        self, names: Mapping[str, Any], droppable: Callable[[Any], bool]
+    ) -> tuple[dict[str, tuple[bytes, Any]], dict[str, str], list[UsageError]]:
+        """Return the names that can be kept, the classes of those that are left out, the errors."""
+        stored: dict[str, tuple[bytes, Any]] = {}
+        missing: dict[str, str] = {}
+        errors: list[UsageError] = []
+        for name, one in names.items():
+            try:
+                stored[name] = self._stored(name, one)
+            except UsageError as error:
+                if droppable(one):
+                    missing[name] = f"{type(one).__module__}.{type(one).__qualname__}"
+                else:
+                    errors.append(error)
+        return stored, missing, errors
+
+    def _secret(self) -> bytes:
+        """Return the key that signs what cells show: whoever can write to a server has it not."""
+        if self._signing is None:
+            self._signing = secret_of(self._home)
+        return self._signing
 
     def _stored(self, what: str, value: Any) -> tuple[bytes, Any]:
         try:

@@ -208,10 +208,15 @@ def _cache(hub: Hub) -> Cache:
     from agentnb.core.cache import Cache
 
     settings = hub.settings
-    return Cache(hub.redis, prefix=settings.key_prefix, wait_seconds=settings.cache_wait)
+    return Cache(
+        hub.redis,
+        prefix=settings.key_prefix,
+        wait_seconds=settings.cache_wait,
+        home=settings.home,
+    )
 
 
-CACHE: Service[Cache] = Service("cache", _cache, settings=("cache_wait", "key_prefix"))
+CACHE: Service[Cache] = Service("cache", _cache, settings=("cache_wait", "home", "key_prefix"))
 
 
 def _events(hub: Hub) -> EventBus:

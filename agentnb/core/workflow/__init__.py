@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.errors import TaskFailed
     from agentnb.core.workflow.info import AgentInfo, TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
-    from agentnb.core.workflow.parking import Parked
     from agentnb.core.workflow.spec import Task
     from agentnb.core.workflow.streams import Chunk, StreamText
     from agentnb.core.workflow.worker import Worker
@@ -21,7 +20,6 @@ __all__ = [
     "Chunk",
     "Context",
     "Orchestrator",
-    "Parked",
     "StreamText",
     "Task",
     "TaskFailed",
@@ -37,7 +35,6 @@ _MODULES = {
     "Chunk": "streams",
     "Context": "context",
     "Orchestrator": "orchestrator",
-    "Parked": "parking",
     "StreamText": "streams",
     "Task": "spec",
     "TaskFailed": "errors",

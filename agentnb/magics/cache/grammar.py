@@ -56,7 +56,7 @@ GRAMMAR = Grammar(
 
 CELL = Grammar(
     "cache",
-    "run a cell once, then serve its output and the names it assigned",
+    "run a cell once, then serve its output, its value and the names it assigned",
     (
         Verb(
             "cell",
@@ -73,6 +73,8 @@ CELL = Grammar(
                     adds=True,
                     live="variable",
                 ),
+                Option(("--rerun",), "run the cell now, and keep its new outcome"),
+                Option(("--no-output",), "keep the value and the names, not what it prints"),
             ),
             live=("key",),
             cell=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from time import perf_counter, time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentnb.core.cache import Cache
+    from agentnb.core.cache.outcome import CellOutcome
     from agentnb.core.table import Table
     from agentnb.magics.cache.cell import Body
     from agentnb.magics.grammar import Call
@@ -183,22 +185,63 @@ class CacheMagic(Magic):
         source, body = self._body(call.line, call.body or "")
         cells = self._cache.cells
         print_of = cells.fingerprint(source, self._inputs(call))
-        kept = True
+        reachable = True
         served = None
         try:
             cells.check(key, ttl, tags)
-            served = cells.get(key, print_of)
+            served = None if "rerun" in call.options else cells.get(key, print_of)
         except UnavailableError as error:
-            kept = _warn_not_stored(error)
-        if served is None or not body.restore(names, served[1]):
-            served = self._run(body, names)
-            if kept:
-                try:
-                    served = cells.set(key, print_of, *served, ttl=ttl, tags=tags)
-                except AgentnbError as error:
-                    _warn_not_stored(error)  # the cell's result matters more
-            names.update(served[1])
-        return served[0]
+            reachable = _warn_not_stored(error)
+        if served is None or not body.restore(names, served.names):
+            outcome = self._run(body, names, keep_output="no_output" not in call.options)
+            if not reachable:
+                return outcome.value
+            return self._keep(key, print_of, outcome, ttl, tags)
+        return self._serve(key, served, quiet="quiet" in call.options)
+
+    def _keep(
+        self,
+        key: str,
+        print_of: str,
+        outcome: CellOutcome,
+        ttl: float | None,
+        tags: tuple[str, ...],
+    ) -> Any:
+        """Keep an outcome, and say what cannot be; the cell's result matters more."""
+        from agentnb.magics.cache.note import is_drawing, unkept_note
+        from agentnb.magics.cache.recording import display_of
+
+        shell = self.extension.shell
+        try:
+            kept = self._cache.cells.set(
+                key,
+                print_of,
+                outcome,
+                ttl=ttl,
+                tags=tags,
+                display=lambda: display_of(shell, outcome.value),
+                droppable=is_drawing,
+            )
+        except AgentnbError as error:
+            _warn_not_stored(error)
+            return outcome.value
+        note = unkept_note(kept)
+        if note:
+            print(f"%%cache: {note}", file=sys.stderr)  # noqa: T201 - a note of this cell
+        shell.user_ns.update(kept.names)
+        return kept.value
+
+    def _serve(self, key: str, served: CellOutcome, *, quiet: bool) -> Any:
+        """Show a stored outcome again, and return its value."""
+        from agentnb.magics.cache.note import bind_missing, show_note
+        from agentnb.magics.cache.recording import replay
+
+        shell = self.extension.shell
+        bind_missing(shell.user_ns, key, served.missing)
+        if not quiet:
+            show_note(shell, key, served)
+        replay(shell, served.shown if served.valued or not quiet else served.shown[:-1])
+        return served.value
 
     def _body(self, line: str, cell: str) -> tuple[str, Body]:
         """Return the cell's Python source, and the compiled body."""
@@ -222,22 +265,38 @@ class CacheMagic(Magic):
             raise no_python(error, "cache", f"%%cache {line}\n{cell}") from error
         return source, body
 
-    def _run(self, body: Body, names: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """Run a cell and return its value and the names that it has assigned."""
+    def _run(self, body: Body, names: dict[str, Any], *, keep_output: bool) -> CellOutcome:
+        """Run a cell and return its value, the names that it has assigned, and its output."""
+        from contextlib import nullcontext
+
+        from agentnb.core.cache.outcome import CellOutcome
         from agentnb.core.loop import LoopThread
+        from agentnb.magics.cache.recording import Recorder
 
         __tracebackhide__ = True
+        shell = self.extension.shell
         loop = LoopThread()
+        recorder = Recorder(shell)
         self.extension.assigned.clear()
+        began = perf_counter()
         try:
-            value = body.run(names, loop)
+            with recorder if keep_output else nullcontext():
+                value = body.run(names, loop)
         finally:
             loop.close()
+        took = perf_counter() - began
         # An option of a module's, such as pandas', is not a name's new value.
         modules = {name for name in body.changed if isinstance(names.get(name), ModuleType)}
         by_magics = {name for name in self.extension.assigned if not name.startswith("_")}
         stored = sorted((body.names | body.changed | by_magics) - modules)
-        return value, {name: names[name] for name in stored if name in names}
+        return CellOutcome(
+            value,
+            {name: names[name] for name in stored if name in names},
+            recorder.shown,
+            time(),
+            took,
+            shell.execution_count,
+        )
 
     def _inputs(self, call: Call) -> dict[str, Any]:
         names = self.extension.shell.user_ns

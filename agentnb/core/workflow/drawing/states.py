@@ -17,7 +17,6 @@ SIGNS: Final = {
     "completed": "✓",
     "active": "▶",
     "approval": "?",
-    "parked": "⏸",
     "waiting": "○",
     "delayed": "◷",
     "blocked": "◌",
