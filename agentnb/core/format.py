@@ -43,6 +43,7 @@ TONES: Final = {
     "done, not kept": "warn",
     "active": "brand",
     "approval": "warn",
+    "parked": "warn",
     "waiting": "dim",
     "delayed": "dim",
     "blocked": "dim",

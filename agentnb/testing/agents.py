@@ -258,4 +258,4 @@ def _apart(hub: Hub, clock: Clock) -> Iterator[Orchestrator]:
                 pass
             workflows.prune(0)
         workflows.close()
-        remove_keys(hub.redis, scope)
+        remove_keys(hub.redis.untraced, scope)

@@ -81,9 +81,9 @@ class HubClock:
         """
         by = seconds("by", by, service="testing", zero=True, hint="clock.advance(60)")
         hub = self._hub
-        keys = keys_of(hub.redis, hub.settings.key_prefix)
+        keys = keys_of(hub.redis.untraced, hub.settings.key_prefix)
         if keys:
-            _AGE.run(hub.redis, [key.decode() for key in keys], [round(by * 1000)])
+            _AGE.run(hub.redis.untraced, [key.decode() for key in keys], [round(by * 1000)])
         hub.runtime.clock.advance(by)
 
     def skip(self) -> float:

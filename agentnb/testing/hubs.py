@@ -50,13 +50,13 @@ class SharedServer:
                 prefix="agentnb-test-", ignore_cleanup_errors=True
             )
             self._client = RedisClient(home=Path(self._folder.name) / "home")
-            self._client.ping()
+            self._client.untraced.ping()  # on no tape
         return f"unix://{quote(self._client.target.options['path'])}"
 
     def flush(self) -> None:
         """Remove all keys."""
         if self._client is not None:
-            self._client.flushall()
+            self._client.untraced.flushall()
 
     def close(self) -> None:
         """Stop the server, and remove its files."""
@@ -64,7 +64,7 @@ class SharedServer:
         self._client = self._folder = None
         if client is not None:
             with suppress(AgentnbError):  # it goes a second after its last user in any case
-                client.shutdown(nosave=True)
+                client.untraced.shutdown(nosave=True)
             client.close()
         if folder is not None:
             folder.cleanup()

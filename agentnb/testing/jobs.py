@@ -231,4 +231,4 @@ def _apart(hub: Hub, name: str, clock: Clock) -> Iterator[Queue]:
         yield queue
     finally:
         queues.close()
-        remove_keys(hub.redis, prefix)
+        remove_keys(hub.redis.untraced, prefix)

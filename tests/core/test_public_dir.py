@@ -139,15 +139,16 @@ PUBLIC = {
         usage wait_until
     """,
     "Orchestrator": """
-        aagent_info aagent_infos aagents aapprove acancel aclose acounts acreate
-        acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents
+        aagent_info aagent_infos aagents aanswer aapprove acancel aclose acounts acreate
+        acreate_workflow_with_tasks aevents aforget agent agent_info agent_infos agents answer
         aget aget_schedule alimit alimits alist amigrate aping apipeline approve aprune
         apause areject arelay_once aresume aretry aschedule aschedule_infos aschedules
         aset astop atable
-        aunlimit aunschedule await_ awaited aworkers cancel close counts create
+        aunlimit aunschedule await_ awaited awaits aworkers cancel close counts create
         create_workflow_with_tasks database events forget get get_schedule limit limits
         list migrate pause ping pipeline prune registry reject relay_once resume retry schedule
-        schedule_infos schedules set stop table unlimit unschedule wait waited work worker workers
+        schedule_infos schedules set stop table unlimit unschedule wait waited waits work worker
+        workers
     """,
 }
 PUBLIC["Settings"] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import datetime as dt
 import json
 import shutil
@@ -535,6 +536,97 @@ def test_calls_of_the_cache_of_events_and_of_queues_are_replayed(shared, path):
 
     with pytest.raises(ReplayDiverged, match=r"value\.eur: recorded 1\.5, now 1\.6"):
         other()
+
+
+def test_jobs_that_are_added_together_and_batches_are_replayed(shared, path):
+    def tripled(job):
+        return job.data * shared.db.query("select 3 as n").scalar()
+
+    def work(hub):
+        queue = hub.queue("many")
+        jobs = queue.add_many(({"n": n} for n in range(2)), key=lambda item: f"many-{item['n']}")
+        batch = hub.queue("batch").map(tripled, iter([1, 2]))
+        found = [job.data for job in jobs], [job.id for job in jobs], batch.id, len(batch)
+        return (*found, batch.results(30), batch.counts().total, batch.done)
+
+    with record(path, hub=shared):
+        first = work(shared)
+    assert first[0] == [{"n": 0}, {"n": 1}]
+    assert first[3:] == (2, [3, 6], 2, True)
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+    names = [f"{step.service}.{step.operation}" for step in tape.steps]
+    assert names == [
+        *("queue.add_many", "queue.map", "queue.results", "queue.counts", "queue.counts")
+    ]
+
+    async def awaited(hub):
+        jobs = await hub.queue("many").aadd_many(
+            [{"n": 0}, {"n": 1}], key=lambda item: f"many-{item['n']}"
+        )
+        batch = await hub.queue("batch").amap(tripled, [1, 2])
+        await batch
+        return len(jobs), batch.counts().total, batch.done
+
+    with replay(path, ignore={"timeout"}) as tape:
+        assert asyncio.run(awaited(tape.hub)) == (2, 2, True)
+
+    def others():
+        with replay(path) as tape:
+            tape.hub.queue("many").add_many([{"n": 0}, {"n": 5}], key=str)
+
+    with pytest.raises(ReplayDiverged, match=r"items: recorded .*, now "):
+        others()
+
+
+def test_commands_of_redis_are_replayed_and_what_cannot_be_is_refused(shared, path):
+    def work(hub):
+        redis = hub.redis
+        redis.delete("t:user", "t:n", "t:list")
+        redis.hset("t:user", mapping={"name": "ada", "token": "t-9876543"})
+        with redis.pipeline() as pipe:
+            pipe.watch("t:n")
+            number = int(pipe.get("t:n") or 7)
+            pipe.multi()
+            pipe.set("t:n", number + 1)
+            pipe.incrby("t:n", 2)
+            moved = pipe.execute()
+        with redis.pipeline(transaction=False) as pipe:
+            sent = pipe.rpush("t:list", b"\xff", "b").lrange("t:list", 0, -1).execute()
+        script = redis.register_script("return redis.call('get', KEYS[1])")
+        found = [redis.get("t:n"), redis.publisher.publish("t", "x"), script(keys=["t:n"])]
+        with pytest.raises(RejectedError):
+            redis.incr("t:user")
+        return [moved, sent, *found, redis.hget("t:user", "name"), redis.ttl("t:n")]
+
+    with record(path, hub=shared):
+        first = work(shared)
+        user, token = shared.redis.hgetall("t:user"), shared.redis.hget("t:user", "token")
+    assert first[:2] == [[True, 10], [2, [b"\xff", b"b"]]]
+    assert (user[b"token"], token) == (b"t-9876543", b"t-9876543")
+    text = path.read_text()
+    assert "t-9876543" not in text
+    assert base64.b64encode(b"t-9876543").decode() not in text
+    with replay(path) as tape:
+        assert work(tape.hub) == first
+        assert tape.hub.redis.hgetall("t:user") == {b"name": b"ada", b"token": b"******"}
+        assert tape.hub.redis.hget("t:user", "token") == b"******"
+
+    def other():
+        with replay(path) as tape:
+            tape.hub.redis.delete("t:user", "t:m", "t:list")
+
+    with pytest.raises(ReplayDiverged, match=r"more: recorded .*t:n.*, now .*t:m"):
+        other()
+    with record(path, hub=shared):
+        shared.redis.pubsub().close()
+
+    def subscribed():
+        with replay(path) as tape:
+            tape.hub.redis.pubsub()
+
+    with pytest.raises(NotReplayable, match="subscriptions of Redis are not recorded"):
+        subscribed()
 
 
 def test_awaited_calls_of_the_cache_and_of_events_are_the_same_calls(shared, path):

@@ -1,6 +1,7 @@
 """One codec for every value that leaves the process: plain JSON, and types read from it."""
 
 from agentnb.core.codec.boundary import FORMS, Json, Kept, Unkept, read
+from agentnb.core.codec.json_schema import misfit_of
 from agentnb.core.codec.plain import (
     MISFITS,
     NOT_JSON,
@@ -35,6 +36,7 @@ __all__ = [
     "exact",
     "exactly",
     "from_json",
+    "misfit_of",
     "read",
     "same",
     "to_json",

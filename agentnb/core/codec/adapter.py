@@ -59,6 +59,11 @@ class Adapter:
         except ValidationError as error:
             raise Misfit(_reason(error)) from error
 
+    def json_schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of the type."""
+        found = self._adapter.json_schema()
+        return {**found["prefixItems"][0], "$defs": found.get("$defs", {})}
+
     def validate(self, value: Any) -> Any:
         """Return a Python value as one of the type.
 

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from agentnb.core.codec.adapter import Adapter
+from agentnb.core.codec.json_schema import resolved
 from agentnb.core.codec.plain import MISFITS, decode, encode
 from agentnb.core.codec.types import is_pydantic, name_of, refuse_unclear, wants_pydantic
 from agentnb.core.codec.walk import Misfit, NotJson, Walk
@@ -24,6 +25,7 @@ __all__ = ["TypeCodec", "check_schema", "codec_of", "convert", "from_json"]
 _NOT_FINITE = (b'"NaN"', b'Infinity"')
 _NOUNS = {
     "schema": "schema",
+    "form": "form",
     "returns": "type that a result can have",
     "type": "type that values can be read as",
 }
@@ -76,6 +78,15 @@ class TypeCodec:
             if not any(word in data for word in _NOT_FINITE):
                 raise
             return self._lax(data)
+
+    def schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema of the type; None where it has none."""
+        try:
+            if self._adapter is not None:
+                return resolved(self._adapter.json_schema())
+            return resolved(msgspec.json.schema(self.kind))
+        except Exception:  # noqa: BLE001 - of a class with a reader of its own
+            return None
 
     def of(self, value: Any) -> Any:
         """Return a database's value as one of the type; `MISFITS` if it is none.

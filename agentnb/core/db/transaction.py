@@ -123,6 +123,19 @@ class TransactionRunner(Runner):
         self._fork = ForkGuard()
         self.open = False
         self._lost = False
+        self._at_commit: list[Callable[[], object]] = []
+
+    def at_commit(self, call: Callable[[], object]) -> None:
+        """Let something be called once the transaction is committed.
+
+        It is called as well where a COMMIT or ROLLBACK among the statements has ended it.
+        """
+        self._at_commit.append(call)
+
+    def _committed(self) -> None:
+        calls, self._at_commit = self._at_commit, []
+        for call in calls:
+            call()
 
     def begin(self) -> None:
         """Send the BEGIN."""
@@ -141,6 +154,7 @@ class TransactionRunner(Runner):
                 with contextlib.suppress(AgentnbError):  # the first error says what happened
                     self._send("rollback", self.backend.rollback)
             raise
+        self._committed()
 
     def rollback(self) -> None:
         """Undo everything since the BEGIN; in a forked child nothing, for it is the parent's."""
@@ -213,6 +227,7 @@ class TransactionRunner(Runner):
                 raise
             if self.open and not self.backend.in_transaction(connection):
                 self.open = False  # by a COMMIT or ROLLBACK among the statements
+                self._committed()  # which of the two is not known
 
     @contextmanager
     def _folding(self, *, folded: bool) -> Iterator[None]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsCollector"]
 
-_OUTCOMES = ("completed", "failed", "retried", "released", "cancelled", "lost")
+_OUTCOMES = ("completed", "failed", "retried", "released", "parked", "cancelled", "lost")
 _LABELS: dict[Kind, str] = {"job": "queue", "task": "agent"}
 
 

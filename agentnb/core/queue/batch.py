@@ -24,6 +24,8 @@ from agentnb.core.queue.options import DEFAULTS
 from agentnb.core.queue.outcome import OutcomeReader
 from agentnb.core.queue.streams import StreamCheck, waiting
 from agentnb.core.ranges import choice, end_of
+from agentnb.core.tape.forms import VALUE
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.twins import twin
 from agentnb.core.typevars import R_co
 
@@ -87,6 +89,16 @@ class BatchItem(Generic[R_co]):
         return f"BatchItem({self.index}, {self.state})"
 
 
+@on_tapes(
+    "queue",
+    "_parts.redact",
+    dict.fromkeys(("results", "aresults", "counts"), lambda _: VALUE),
+    names=lambda batch: {"batch": batch.id},
+    refused=dict.fromkeys(
+        ("as_completed", "aas_completed"),
+        "results in the order of their ends are not recorded: batch.results() is",
+    ),
+)
 @refuse_unknown("queue")
 class Batch(Generic[R_co]):
     """The jobs of many items; made by `Queue.map`, found again by `Queue.batch`.
@@ -172,9 +184,8 @@ class Batch(Generic[R_co]):
 
     def __len__(self) -> int:
         seen = self._seen
-        if seen is None or not seen.counts.sealed:
-            seen = self._look()
-        return seen.counts.total
+        counts = self.counts() if seen is None or not seen.counts.sealed else seen.counts
+        return counts.total
 
     # Its results.
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack, cast, overload
 
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.queue.options import DEFAULTS, RESULT_TTL, Options
+from agentnb.core.queue.taped import ManyJobs, MappedBatch
 from agentnb.core.ranges import seconds, text, whole
+from agentnb.core.tape.methods import on_tapes
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.queue.arguments import Backoff, MapOptions
     from agentnb.core.queue.batch import Batch
+    from agentnb.core.queue.batch_store import SeenBatch
     from agentnb.core.queue.job import Job
     from agentnb.core.queue.parts import QueueParts
     from agentnb.core.queue.processing import Processor
     from agentnb.core.queue.queue import Queue
+    from agentnb.core.tape.hook import Form
 
 __all__ = ["QueueBatches"]
 
@@ -29,6 +33,31 @@ S = TypeVar("S")
 _BATCH_TTL: Final = 86400.0
 
 
+def _added(queue: QueueBatches) -> Form:
+    from agentnb.core.queue.job import Job
+
+    whole = cast("Queue", queue)
+    return ManyJobs(lambda id_, message: Job(whole, queue._parts, id_, message))  # noqa: SLF001 - of its own module
+
+
+def _mapped(queue: QueueBatches) -> Form:
+    from agentnb.core.queue.batch import Batch
+
+    def made(id_: str, seen: SeenBatch) -> Batch[Any]:
+        batch: Batch[Any] = Batch(cast("Queue", queue), queue._parts, id_)  # noqa: SLF001 - as above
+        batch._saw(seen)  # noqa: SLF001 - of its own package
+        return batch
+
+    return MappedBatch(made)
+
+
+@on_tapes(
+    "queue",
+    "_parts.redact",
+    {"add_many": _added, "map": _mapped},
+    names=lambda queue: {"queue": queue.name},
+    items="items",
+)
 @refuse_unknown("queue")
 class QueueBatches:
     """The part of a `Queue` that adds many jobs at once, and keeps batches of them."""

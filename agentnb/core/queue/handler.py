@@ -104,7 +104,7 @@ class JobHandler:
             attempt.context = span
             self._events.begun(job)
             flight = parts.flight
-            if flight is None or flight.mode == "off":
+            if flight is None or not flight.takes_part:
                 return self._kept(self._call(attempt, job, processor), job, processor)
             with flight.unit(partial(taped.described, job, attempt, processor), self._log) as unit:
                 result = self._call(attempt, job, processor)

@@ -14,6 +14,7 @@ from redis.client import Monitor
 from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError, UsageError
 from agentnb.core.ranges import seconds as in_seconds
+from agentnb.core.redis import taped
 from agentnb.core.redis.folded import Folded
 from agentnb.core.redis.keys import Keys
 from agentnb.core.redis.manager import ConnectionManager, on
@@ -23,6 +24,7 @@ from agentnb.core.redis.pubsub import PubSub
 from agentnb.core.redis.server import EmbeddedServer
 from agentnb.core.redis.target import Target, parse
 from agentnb.core.runtime import Runtime
+from agentnb.core.tape.hook import muted
 from agentnb.core.trace.spans import Span
 
 if TYPE_CHECKING:
@@ -195,6 +197,15 @@ class RedisClient(redis.Redis):
         ConfigError
             It refuses the login, or is no Redis.
         """
+        tape = taped.tape_of(self._spans)
+        if tape is not None:
+            operation, given = taped.command(args)
+            return tape.call(
+                operation, given, lambda: self._traced(args, options), self._manager.tracer.redactor
+            )
+        return self._traced(args, options)
+
+    def _traced(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if self._spans is None:
             return self._execute(Folded(), args, options)
         key = args[1] if len(args) > 1 and flags_of(args) & KEYED else None
@@ -304,7 +315,8 @@ class RedisClient(redis.Redis):
         """
         client = self.within(timeout)
         if self.embedded:
-            client.ping()
+            with muted():
+                client.ping()
             return
         if self._spans is None:
             self._manager.probe(client.timeout)
@@ -318,10 +330,12 @@ class RedisClient(redis.Redis):
 
     def pubsub(self, **options: Any) -> Any:
         """Return a subscriber to channels, on a connection of its own."""
+        taped.refuse("subscriptions")
         return PubSub(self._manager, **options)
 
     def monitor(self) -> Any:
         """Return a monitor of every command that the server runs, on its own connection."""
+        taped.refuse("monitors")
         return Monitor(self._manager.waiting)
 
     def client(self) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from redis import client as theirs
 from redis.exceptions import AskError, ReadOnlyError, WatchError
 
+from agentnb.core.redis import taped
 from agentnb.core.redis.errors import REFUSALS
 from agentnb.core.redis.folded import Folded
 from agentnb.core.redis.policy import REPEATABLE, flags_of
@@ -55,6 +56,28 @@ class Pipeline(theirs.Pipeline):
             return []
         explicit = self.explicit_transaction
         together = self._together or explicit
+        tape = taped.tape_of(self._spans)
+        if tape is None:
+            return self._executed(stack, scripts, together, raise_on_error)
+        operation, given = taped.pipeline([args for args, _ in stack], together=together)
+        found: list[Any] = tape.call(
+            operation,
+            given,
+            lambda: self._executed(stack, scripts, together, raise_on_error),
+            self._manager.tracer.redactor,
+        )
+        if tape.replays:
+            self._forget()
+        return found
+
+    def _executed(
+        self,
+        stack: list[Any],
+        scripts: Any,
+        together: bool,  # noqa: FBT001 - of one call
+        raise_on_error: bool,  # noqa: FBT001 - redis-py's own
+    ) -> list[Any]:
+        explicit = self.explicit_transaction
         repeatable = not self.watching and all(flags_of(args) & REPEATABLE for args, _ in stack)
         replies: list[Any] = [None] * len(stack)
         left = list(range(len(stack)))
@@ -92,7 +115,24 @@ class Pipeline(theirs.Pipeline):
         def once() -> Any:
             return super(Pipeline, self).immediate_execute_command(*args, **options)
 
-        return self._call(args[0], once, repeatable=False)
+        tape = taped.tape_of(self._spans)
+        if tape is None:
+            return self._call(args[0], once, repeatable=False)
+        operation, given = taped.command(args)
+        found = tape.call(
+            operation,
+            given,
+            lambda: self._call(args[0], once, repeatable=False),
+            self._manager.tracer.redactor,
+        )
+        if tape.replays:
+            self.watching = args[0] == "WATCH" or (self.watching and args[0] != "UNWATCH")
+        return found
+
+    def _forget(self) -> None:
+        """Be as after a reset: a replay has no connection to be given back."""
+        self.command_stack, self.scripts = [], set()
+        self.watching = self.explicit_transaction = False
 
     def _call(
         self, name: Any, once: Callable[[], Any], *, repeatable: bool, **attributes: object

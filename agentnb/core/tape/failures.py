@@ -38,6 +38,16 @@ def dump_error(error: BaseException, redactor: Callable[[str], str] = str) -> di
     return found
 
 
+def _own_of_a_service(base: type[AgentnbError], name: str) -> type[AgentnbError] | None:
+    """Return a class of agentnb's that derives from another, such as that of a missing script."""
+    for kind in base.__subclasses__():
+        is_own = kind.__module__.partition(".")[0] == "agentnb"
+        found = kind if is_own and kind.__name__ == name else _own_of_a_service(kind, name)
+        if found is not None:
+            return found
+    return None
+
+
 def load_error(record: dict[str, Any]) -> Exception:
     """Return the error of a plain value; a class that is not known here becomes the nearest base.
 
@@ -55,7 +65,7 @@ def load_error(record: dict[str, Any]) -> Exception:
         return RuntimeError(f"{name}: {message}")
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, AgentnbError)):
-        kind = RejectedError
+        kind = _own_of_a_service(AgentnbError, name) or RejectedError
     hint = record.get("hint")
     made = kind(message, service=str(record["service"]), hint=hint if hint is None else str(hint))
     for key, value in record.get("attributes", {}).items():

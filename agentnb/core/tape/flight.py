@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from agentnb.core.errors import AgentnbError
 from agentnb.core.ranges import choice
 from agentnb.core.tape.document import SUFFIX, write_document
-from agentnb.core.tape.hook import inserted, on_tape
+from agentnb.core.tape.hook import inserted, muted, on_tape
 from agentnb.core.tape.recorder import FLIGHT, Recorder
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class FlightRecorder:
     def mode(self) -> str:
         """The units whose tapes are written."""
         return self._mode
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether units are recorded, or kept off the tape of a test."""
+        return self._mode != "off" or inserted()
 
     def switch(self, mode: str) -> None:
         """Set the mode; it counts for units that begin from now on.
@@ -105,21 +110,22 @@ class FlightRecorder:
 class Unit:
     """The block of a unit of work that is recorded; made by `FlightRecorder.unit`."""
 
-    __slots__ = ("_block", "_describe", "_flight", "_log", "_mode", "_recorder")
+    __slots__ = ("_block", "_describe", "_flight", "_is_test", "_log", "_mode", "_recorder")
 
     def __init__(
         self, flight: FlightRecorder, describe: Callable[[], dict[str, Any]], log: ServiceLog
     ) -> None:
         self._flight = flight
-        # What a test replays or records is on its tape.
-        self._mode = "off" if inserted() else flight.mode
+        # A test that records has the job's result on its tape, where a replay runs no job.
+        self._is_test = inserted()
+        self._mode = "off" if self._is_test else flight.mode
         self._describe = describe
         self._log = log
         self._recorder = Recorder({}, FLIGHT, flight.redactor)
-        self._block = on_tape(self._recorder)
+        self._block = muted() if self._is_test else on_tape(self._recorder)
 
     def __enter__(self) -> Self:
-        if self._mode != "off":
+        if self._is_test or self._mode != "off":
             self._block.__enter__()
         return self
 
@@ -134,6 +140,8 @@ class Unit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._is_test:
+            self._block.__exit__()
         if self._mode == "off":
             return
         self._block.__exit__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from functools import partial, wraps
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +29,7 @@ def on_tapes(
     *,
     names: Callable[[Any], dict[str, Any]] = lambda _: {},
     refused: dict[str, str] | None = None,
+    items: str = "",
 ) -> Callable[[C], C]:
     """Record methods of a class as one call each, and answer them from a tape that replays.
 
@@ -46,6 +48,8 @@ def on_tapes(
         Returns arguments that an object adds to those of its methods, such as its name.
     refused
         Methods that cannot be replayed, with the reason.
+    items
+        An argument that may be read once, such as a generator: its items are what a tape keeps.
     """
 
     def decorated(cls: C) -> C:
@@ -58,6 +62,7 @@ def on_tapes(
             part = isinstance(method, delegate)
             taped = _Method(method.method if part else method, service, form, reason)
             taped.redactor, taped.names = attrgetter(redactor), names
+            taped.items = items
             if part:
                 method.around = taped.around
             else:
@@ -72,6 +77,7 @@ class _Method:
 
     redactor: Callable[[Any], Callable[[str], str]]
     names: Callable[[Any], dict[str, Any]]
+    items: str
 
     def __init__(
         self,
@@ -94,6 +100,17 @@ class _Method:
             for one in parameters.values()
             if one.default is not inspect.Parameter.empty
         }
+
+    def _read(self, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the arguments with the items of one that may be read once as a list."""
+        if not self.items or self.items not in self._positions:
+            return args, options
+        at = self._positions.index(self.items)
+        if self.items in options:
+            return args, {**options, self.items: _listed(options[self.items])}
+        if at < len(args):
+            return (*args[:at], _listed(args[at]), *args[at + 1 :]), options
+        return args, options
 
     def _described(self, instance: Any, args: Any, options: Any) -> tuple[Operation, Any]:
         """Return the operation of a call and its arguments, dumped: the caller may change them."""
@@ -140,6 +157,7 @@ class _Method:
             tape = active()
             if tape is None:
                 return await function(instance, *args, **options)
+            args, options = self._read(args, options)
             operation, given = self._described(instance, args, options)
             mask = self.redactor(instance)
             do = partial(function, instance, *args, **options)
@@ -150,8 +168,14 @@ class _Method:
             tape = active()
             if tape is None:
                 return function(instance, *args, **options)
+            args, options = self._read(args, options)
             operation, given = self._described(instance, args, options)
             mask = self.redactor(instance)
             return tape.call(operation, given, partial(function, instance, *args, **options), mask)
 
         return acall if self._awaited else call
+
+
+def _listed(items: Any) -> Any:
+    """Return items that are read once as a list; what is no iterable is refused by the method."""
+    return list(items) if isinstance(items, Iterator) else items

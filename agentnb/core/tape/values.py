@@ -22,6 +22,7 @@ __all__ = [
     "digested",
     "dump",
     "dump_row",
+    "hidden_bytes",
     "load",
     "masked",
     "masked_again",
@@ -32,6 +33,7 @@ __all__ = [
 _TAG = "$"
 _SHORTEST = 6
 _LONGEST = 64_000  # characters or bytes of an argument
+_MANY = 1000  # items of an argument
 _COOKIE = re.compile(r"(?:.*[_-])?(?:set[_-]?)?cookies?", re.IGNORECASE)
 _PLAIN = frozenset({type(None), bool, int})
 
@@ -41,11 +43,13 @@ class Unkept(Exception):  # noqa: N818 - what happened; never leaves the package
 
 
 def digested(value: Any) -> Any:
-    """Return an argument; of a long text or of many bytes their digest, so that no tape is large.
+    """Return an argument; of a long text, of many bytes or items the digest: no tape is large.
 
     >>> digested("a"), digested(b"a" * 100_000)[:20]
     ('a', 'sha256:6d1cf22d7cc09')
     """
+    if type(value) is list and len(value) > _MANY:
+        return {"items": len(value), "digest": digest_of(repr(dump(value, raw)))}
     if (type(value) is not str and type(value) is not bytes) or len(value) <= _LONGEST:
         return value
     return digest_of(value)
@@ -141,8 +145,51 @@ def masked_again(plain: Any, redactor: Callable[[str], str]) -> Any:
     if not isinstance(plain, dict):
         return plain
     if _TAG in plain:
+        if plain[_TAG] == "dict":
+            parts = [
+                [masked_again(k, redactor), _keyed_again(k, v, redactor)] for k, v in plain["parts"]
+            ]
+            return {_TAG: "dict", "parts": parts}
+        if plain[_TAG] == "bytes":
+            data = base64.b64decode(plain["parts"][0])
+            return _tagged("bytes", base64.b64encode(masked_bytes(data, redactor)).decode())
         return {_TAG: plain[_TAG], "parts": masked_again(plain["parts"], redactor)}
     return {key: _named_again(key, value, redactor) for key, value in plain.items()}
+
+
+def _keyed_again(key: Any, plain: Any, redactor: Callable[[str], str]) -> Any:
+    """Return a plain value of a dictionary whose keys are not all texts, masked."""
+    if isinstance(key, dict) and key.get(_TAG) == "bytes":
+        key = base64.b64decode(key["parts"][0]).decode("utf-8", "replace")
+    if not isinstance(key, str):
+        return masked_again(plain, redactor)
+    if isinstance(plain, dict) and plain.get(_TAG) == "bytes" and _has_secret_name(key):
+        return hidden_bytes(plain, redactor)
+    return _named_again(key, plain, redactor)
+
+
+def _has_secret_name(name: str) -> bool:
+    return is_secret_name(name) or _COOKIE.fullmatch(name) is not None
+
+
+def hidden_bytes(plain: Any, redactor: Callable[[str], str]) -> Any:
+    """Return a plain value whose texts and bytes are stars, which keep their types.
+
+    >>> load(hidden_bytes(dump([b"hunter22", 7, None]), str))
+    [b'******', 7, None]
+    """
+    if isinstance(plain, str):
+        return _hidden(plain, redactor)
+    if isinstance(plain, list):
+        return [hidden_bytes(one, redactor) for one in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if plain.get(_TAG) == "bytes":
+        _hidden(base64.b64decode(plain["parts"][0]).decode("utf-8", "replace"), redactor)
+        return _tagged("bytes", base64.b64encode(b"*" * len(MASK)).decode())
+    if _TAG in plain:
+        return {_TAG: plain[_TAG], "parts": hidden_bytes(plain["parts"], redactor)}
+    return {redactor(key): hidden_bytes(one, redactor) for key, one in plain.items()}
 
 
 def _named_again(name: str, plain: Any, redactor: Callable[[str], str]) -> Any:

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from agentnb.core.work.executors.near import RemoteCall
     from agentnb.core.work.store import ActiveUnit, Claim
 
-__all__ = ["CURRENT", "Attempt", "AttemptStopped", "Released", "TimedOut", "WorkHandler", "report"]
+__all__ = [
+    "CURRENT",
+    "Attempt",
+    "AttemptStopped",
+    "Released",
+    "Suspended",
+    "TimedOut",
+    "WorkHandler",
+    "is_suspended",
+    "report",
+]
 
 T = TypeVar("T")
 CURRENT: ContextVar[Attempt | None] = ContextVar("agentnb_attempt", default=None)
@@ -33,6 +43,13 @@ _RETRY_SECONDS = 0.2
 
 class Released(BaseException):
     """Raised by a handler to put the unit back without counting the attempt."""
+
+
+class Suspended(BaseException):
+    """Raised by what an attempt waits for, so that its unit waits without a worker.
+
+    It is no `Exception`: what the function does about errors must not catch it.
+    """
 
 
 class TimedOut(Exception):  # noqa: N818 - what happened
@@ -192,6 +209,8 @@ class Attempt:
         if self.cancelled:
             failure = Failure(CANCELLED, self.claim.attempt)
             return Outcome(OutcomeKind.CANCELLED, failure=failure, ms=self.ms)
+        if is_suspended(error):
+            return Outcome(OutcomeKind.SUSPENDED, ms=self.ms)
         return self.failed(error)
 
     def failed(self, error: BaseException) -> Outcome:
@@ -345,6 +364,19 @@ class Attempt:
         if cancel is not None:
             with suppress(RuntimeError):  # its loop is closed
                 cancel()
+
+
+def is_suspended(error: BaseException) -> bool:
+    """Return whether an error, or each of a group, suspends the attempt.
+
+    >>> is_suspended(BaseExceptionGroup("", [Suspended(), Suspended()])), is_suspended(KeyError())
+    (True, False)
+    """
+    if isinstance(error, BaseExceptionGroup):
+        # A sibling that was stopped beside a wait adds nothing to it.
+        found = [one for one in error.exceptions if not isinstance(one, AttemptStopped)]
+        return bool(found) and all(map(is_suspended, found))
+    return isinstance(error, Suspended)
 
 
 def _is_final(error: BaseException) -> bool:

@@ -99,7 +99,7 @@ class OutcomeKind(StrEnum):
     RELEASED = "released"
     """Put back without counting the attempt, at its first place in the order."""
     SUSPENDED = "suspended"
-    """Waits for something without a worker. Foreseen: no store takes it yet."""
+    """Waits for something without a worker; the entry does not count as an attempt."""
     DIED = "died"
     """The process that ran it is gone or silent: the worker reclaims the unit; no store sees it."""
 
@@ -138,7 +138,8 @@ class Finished(Struct, frozen=True):
     ----------
     state
         The state of the unit after it: ``completed``, ``failed``, ``delayed``, ``cancelled``,
-        ``waiting``; None if the outcome did not count, since the claim was no longer the owner's.
+        ``waiting``, ``parked``; None if the outcome did not count, since the claim was no longer
+        the owner's.
         It may differ from the outcome's kind: an attempt at a task of a cancelled workflow that
         failed is ``cancelled``.
     following

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.errors import TaskFailed
     from agentnb.core.workflow.info import AgentInfo, TaskInfo
     from agentnb.core.workflow.orchestrator import Orchestrator
+    from agentnb.core.workflow.parking import Parked
     from agentnb.core.workflow.spec import Task
     from agentnb.core.workflow.streams import Chunk, StreamText
     from agentnb.core.workflow.worker import Worker
@@ -20,6 +21,7 @@ __all__ = [
     "Chunk",
     "Context",
     "Orchestrator",
+    "Parked",
     "StreamText",
     "Task",
     "TaskFailed",
@@ -35,6 +37,7 @@ _MODULES = {
     "Chunk": "streams",
     "Context": "context",
     "Orchestrator": "orchestrator",
+    "Parked": "parking",
     "StreamText": "streams",
     "Task": "spec",
     "TaskFailed": "errors",

@@ -13,7 +13,7 @@ from agentnb.core.workflow.outbox import CHANNELS, EVENT
 
 __all__ = ["LIMITED", "REF", "TURN", "UNLIMITED", "Statements"]
 
-REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place"
+REF = "id, entry, owner, attempt, attempts, deaths, workflow_id, name, agent, frees, place, parent"
 """The columns of a `TaskRef`, without its trace."""
 # A waiting task of a bounded workflow, one with `max_parallel`, is found by its workflow: those of
 # a workflow that has as many active tasks as it may are not looked at, however many they are. The
@@ -39,7 +39,8 @@ select 1 from (select pg_advisory_xact_lock(hashtextextended(
 """
 _TAKE = """
 update {task} as t set state = 'active', owner = :owner, entry = ENTRY,
-  attempt = attempt + 1, started = {now}, ready_at = coalesce(ready_at, due), cancel = 0,
+  attempt = attempt + 1, started = {now}, began = coalesce(began, {now}),
+  ready_at = coalesce(ready_at, due), cancel = 0,
   progress = null, message = '', log = null
 """
 _NEXT_ENTRY = "greatest(entry, coalesce(cast(cast(:held as jsonb) ->> id as int), 0)) + 1"
@@ -84,8 +85,8 @@ def _statements(*, limited: bool) -> Statements:
 
 def _due(begin: str, agents: str, *, limited: bool) -> str:
     bounded = f"exists (select 1 {_BOUNDED})"
-    delayed = """(select min(t.due) from {task} t
-      where t.scope = :scope and t.agent = a.agent and t.state = 'delayed') - {now}"""
+    delayed = """(select min(t.due) from {task} t where t.scope = :scope and t.agent = a.agent
+      and t.state in ('delayed', 'parked') and t.due is not null) - {now}"""
     in_workflows = f"select 0 from {{workflow}} w cross join {agents} where {_ROOM} and {bounded}"
     if not limited:
         return f"""
@@ -187,7 +188,7 @@ def _gives(of: str, *, limited: bool) -> str:
     count = f"""
   (select count(*) from {{agent_limit}} l where l.scope = :scope and l.agent = {of}.agent)"""
     return f"""
-entry, deaths, frees, place, timeout, backoff, own_attempts, own_timeout, own_backoff,
+entry, deaths, frees, place, parent, timeout, backoff, own_attempts, own_timeout, own_backoff,
   {count if limited else 0},
   (select traceparent from {{workflow}} w where w.id = workflow_id),
   (select correlation_id from {{workflow}} w where w.id = workflow_id),

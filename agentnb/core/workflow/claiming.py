@@ -30,11 +30,15 @@ __all__ = ["REF", "Claimed", "TaskRef", "claim", "due", "has_limits", "promote",
 
 _DELAYED = """
 select d.id from {agents} join {task} d on d.scope = :scope and d.agent = a.agent
-  and d.state = 'delayed' and d.due <= {now}
+  and d.state in ('delayed', 'parked') and d.due is not null and d.due <= {now}
 """
 _PROMOTE = """
 update {task} set state = 'waiting', ready_at = coalesce(ready_at, due)
-where state = 'delayed' and id in
+where state in ('delayed', 'parked') and id in
+"""
+_PROMOTED = """
+returning id, name, workflow_id, agent, exists (select 1 from {task_wait} w
+  where w.task_id = {task}.id and w.entry = {task}.entry and w.state = 'open')
 """
 # More than there are workers that claim in the same millisecond.
 _LIMITS = {"most": 50, "most_bounded": 10}
@@ -57,6 +61,8 @@ class TaskRef:
         The task.
     frees, place
         The places of the tasks that need it, as JSON, and its own place in the workflow.
+    parent
+        The id of the task that has spawned it; None for none.
     traceparent, correlation_id
         The trace that it continues.
     workflow_name
@@ -74,6 +80,7 @@ class TaskRef:
     agent: str
     frees: str | None
     place: int
+    parent: str | None
     traceparent: str | None
     correlation_id: str | None
     workflow_name: str
@@ -155,9 +162,13 @@ def due(
 
 
 def promote(tx: Transaction, scope: str, agents: Iterable[str]) -> None:
-    """Let the delayed tasks of some agents wait that are due, in a transaction."""
+    """Let the delayed and parked tasks of some agents wait that are due, in a transaction."""
     lock = "for update of d skip locked" if tx.postgres else ""
-    tx.run(f"{_PROMOTE} ({_DELAYED} {lock})", scope=scope, agents=_listed(agents))
+    sql = f"{_PROMOTE} ({_DELAYED} {lock}) {_PROMOTED}"
+    for number, name, workflow, agent, parked in tx.rows(sql, scope=scope, agents=_listed(agents)):
+        if parked:
+            data = {"task_id": number, "task": name, "agent_id": agent, "status": "due"}
+            note(tx, scope, workflow, "TASK_RESUMED", **data)
 
 
 def claim(
@@ -197,7 +208,7 @@ def claim(
         count_start(tx, scope, claimed.ref.agent)
     agent = find(claimed.ref.agent)
     if agent is not None:
-        claimed = _with_options(tx, claimed, agent, row[6:9])
+        claimed = _with_options(tx, claimed, agent, row[7:10])
     ref = claimed.ref
     note(
         tx,
@@ -213,13 +224,13 @@ def claim(
 
 
 def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
-    entry, deaths, frees, place, timeout, backoff, *rest = row
+    entry, deaths, frees, place, parent, timeout, backoff, *rest = row
     _, _, _, limited, traceparent, correlation_id, workflow_name, *rest = rest
     task = task_info(rest)
     ref = TaskRef(
         *(task.id, entry, owner, task.attempt, task.attempts, deaths),
-        *(task.workflow_id, task.name, task.agent, frees, place, traceparent, correlation_id),
-        workflow_name,
+        *(task.workflow_id, task.name, task.agent, frees, place, parent),
+        *(traceparent, correlation_id, workflow_name),
     )
     return Claimed(ref, task, timeout, backoff, bool(limited))
 

@@ -34,7 +34,7 @@ __all__ = [
     "skip",
 ]
 
-_LEFT = "state in ('blocked', 'approval', 'delayed', 'waiting')"
+_LEFT = "state in ('blocked', 'approval', 'delayed', 'parked', 'waiting')"
 _FENCE = "id = :id and owner = :owner and entry = :entry and state = 'active'"
 _COMPLETE = f"""
 update {{task}} set state = 'completed', result = :result, unkept = :unkept, error = null,

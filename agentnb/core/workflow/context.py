@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 import msgspec
 
+from agentnb.core.delegate import delegate
 from agentnb.core.errors import Final, TaskNotFound, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import amount
@@ -16,6 +17,7 @@ from agentnb.core.twins import await_method, twin
 from agentnb.core.workflow.step_options import StepOptions
 from agentnb.core.workflow.stepping import Stepping
 from agentnb.core.workflow.streams import STREAM
+from agentnb.core.workflow.waiting import RAISE, Raise, Waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 SERVICES = ("db", "cache", "events", "files", "git", "api", "docker", "queue", "github", "redis")
 
@@ -77,6 +80,7 @@ class Context(Stepping):
 
     def __init__(self, execution: TaskExecution, task: TaskInfo, *, is_async: bool) -> None:
         super().__init__(execution, set(), is_async=is_async)
+        self._waits = Waits(execution)
         self.task = task
         self._workflow: WorkflowInfo | None = None
         self._inputs: dict[str, Any] | None = None
@@ -163,6 +167,11 @@ class Context(Stepping):
     def attempt(self) -> int:
         """Which attempt at the task this is, from 1."""
         return self.task.attempt
+
+    @property
+    def entry(self) -> int:
+        """Which entry into the task this is, from 1: each wait may begin another."""
+        return self._execution.claimed.ref.entry
 
     @property
     def workflow(self) -> WorkflowInfo:
@@ -282,6 +291,149 @@ class Context(Stepping):
 
     def _stepping(self, options: StepOptions) -> Stepping:
         return Stepping(self._execution, self._names, is_async=self._async, options=options)
+
+    # Waits
+
+    @overload
+    def ask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: TypeForm[T],
+        to: str | None = ...,
+        timeout: float | None = ...,
+        default: Raise = ...,
+    ) -> T: ...
+    @overload
+    def ask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: TypeForm[T],
+        to: str | None = ...,
+        timeout: float,
+        default: D,
+    ) -> T | D: ...
+    @overload
+    def ask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: None = ...,
+        to: str | None = ...,
+        timeout: float | None = ...,
+        default: Any = ...,
+    ) -> Any: ...
+    def ask(
+        self,
+        name: str,
+        question: str = "",
+        *,
+        form: Any = None,
+        to: str | None = None,
+        timeout: float | None = None,
+        default: Any = RAISE,
+    ) -> Any:
+        """Ask a person for data; what stands before runs once more when the answer has come.
+
+        The task is parked meanwhile, for days if need be, and holds no worker. `Workflow.answer`
+        gives the answer. Then the agent is called again from its top: steps and waits that are
+        done return what is kept, all else runs again. So an agent with two waits is entered three
+        times: what has an effect belongs into a step.
+
+        Parameters
+        ----------
+        name
+            The name of the wait, unique within the task. In a loop it names the round.
+        question
+            The question, for people.
+        form
+            The type of the answer: a pydantic model, a dataclass, a msgspec Struct,
+            ``Literal["yes", "no"]``, ``bool``, ...; None for any JSON.
+        to
+            The person who is asked.
+        timeout
+            Seconds for which it waits, from when the task first comes here; None for as long as
+            it takes.
+        default
+            The value that is returned at the time-out; without one it raises.
+
+        Returns
+        -------
+        object
+            The answer, as the type of the form.
+
+        Raises
+        ------
+        Parked
+            There is no answer yet. It unwinds the agent; no ``except Exception`` catches it.
+        DeadlineExceeded
+            There was none in time.
+        UsageError
+            It is inside a step, two waits of the task have one name, or no JSON can be read as
+            the form.
+
+        Examples
+        --------
+        ``ctx.ask("budget", "How much?", form=Budget, to="ada", timeout=86400, default=None)``
+        """
+        options = {"form": form, "to": to, "timeout": timeout, "default": default}
+        return self._waits.wait(self._waits.asking(name, question, **options))
+
+    @overload
+    async def aask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: TypeForm[T],
+        to: str | None = ...,
+        timeout: float | None = ...,  # noqa: ASYNC109 - it holds nothing
+        default: Raise = ...,
+    ) -> T: ...
+    @overload
+    async def aask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: TypeForm[T],
+        to: str | None = ...,
+        timeout: float,  # noqa: ASYNC109 - as above
+        default: D,
+    ) -> T | D: ...
+    @overload
+    async def aask(
+        self,
+        name: str,
+        question: str = ...,
+        *,
+        form: None = ...,
+        to: str | None = ...,
+        timeout: float | None = ...,  # noqa: ASYNC109 - it holds nothing
+        default: Any = ...,
+    ) -> Any: ...
+    async def aask(
+        self,
+        name: str,
+        question: str = "",
+        *,
+        form: Any = None,
+        to: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - of a wait that holds nothing
+        default: Any = RAISE,
+    ) -> Any:
+        """Await `ask`."""
+        options = {"form": form, "to": to, "timeout": timeout, "default": default}
+        return await self._waits.await_(self._waits.asking(name, question, **options))
+
+    sleep = delegate("_waits", Waits.sleep)
+    asleep = delegate("_waits", Waits.asleep)
+    sleep_until = delegate("_waits", Waits.sleep_until)
+    asleep_until = delegate("_waits", Waits.asleep_until)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Record the progress of the task.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import RejectedError, TaskNotFound, did_you_mean
-from agentnb.core.workflow.completion import count, lock, skip
+from agentnb.core.workflow.answers import answer
+from agentnb.core.workflow.completion import count, lock, share, skip
 from agentnb.core.workflow.forgetting import forget, forget_from
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Control", "cancel"]
 
-_LEFT = "('blocked', 'approval', 'delayed', 'waiting')"
+_LEFT = "('blocked', 'approval', 'delayed', 'parked', 'waiting')"
 _CANCEL = f"""
 update {{task}} set state = 'cancelled', finished = {{now}}, error = :why
 where workflow_id = :id and state in {_LEFT}
@@ -115,6 +116,13 @@ class Control:
             self._note(tx, workflow, "TASK_REJECTED", found, status="rejected", error=why)
             ended = 1 + skip(tx, workflow, found[4])
             count(tx, self._scope, workflow, ended)
+
+    def answer(self, workflow: str, task: str, name: str, value: bytes, by: str) -> dict[str, int]:
+        """Give the answer to a wait of a task, and return the agent of a task that goes on."""
+        with self._transactions.write() as tx:
+            share(tx, workflow)
+            found = self._task(tx, workflow, task)
+            return answer(tx, self._scope, workflow, (found[0], found[1]), name, value, by)
 
     def change(
         self, workflow: str, task: str, given: Mapping[str, Any], registry: Registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -105,6 +105,7 @@ class Creator:
         deadline: Any = None,
         unknown: Unknown = "refuse",
         claim: Callable[[Transaction, str], bool] | None = None,
+        within: Transaction | None = None,
     ) -> tuple[str, dict[str, int]] | None:
         """Make a workflow, or find the one of its key.
 
@@ -115,6 +116,8 @@ class Creator:
         claim
             Called with the transaction and the id; its False makes nothing. The key then only
             names the workflow: it is not recorded.
+        within
+            The transaction of the caller in which it is made; None for one of its own.
 
         Returns
         -------
@@ -133,7 +136,7 @@ class Creator:
         encoded = self._json.encode(data).decode()
         named, key = key, None if claim is not None else key
         asked = None if key is None else self._input(name, encoded, max_parallel, given, limit)
-        with self._transactions.read() as tx:
+        with self._transactions.read() if within is None else nullcontext(within) as tx:
             known = None if key is None else find(tx, self._scope, key, self._key_ttl)
             if key is not None and known is not None and asked is not None:
                 return self._made_before(tx, key, known, asked), {}
@@ -157,10 +160,13 @@ class Creator:
             else here.correlation_id,
         }
         made = False
-        self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
+        self._registry.save(
+            within or self._transactions, {task.agent for task in given} & agents.keys()
+        )
+        patience = _PATIENCE + len(rows) / _TASKS_A_SECOND
         with (
             suppress(_NotClaimedError),
-            self._transactions.write(_PATIENCE + len(rows) / _TASKS_A_SECOND) as tx,
+            self._transactions.write(patience) if within is None else nullcontext(within) as tx,
         ):
             if key is not None and asked is not None:
                 known = record(tx, self._scope, key, number, asked.digest, ttl=self._key_ttl)

@@ -16,8 +16,10 @@ from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult, Usage
 from agentnb.core.failure import words_of
 from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
+from agentnb.core.workflow import parking
 from agentnb.core.workflow.context import Context, within
 from agentnb.core.workflow.journal import Journal
+from agentnb.core.workflow.parking import Parked
 from agentnb.core.workflow.stream_writer import StreamWriter
 from agentnb.core.workflow.transactions import check_own, plain
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.claiming import Claimed
+    from agentnb.core.workflow.parking import Wait, WaitState
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
     from agentnb.core.workflow.stepping import Step
@@ -111,6 +114,8 @@ class TaskExecution:
         The task.
     streams
         What the attempt streams.
+    parked
+        The names of the waits that this entry has come to, and that have no answer yet.
     """
 
     def __init__(self, attempt: Attempt, around: Surroundings) -> None:
@@ -121,6 +126,7 @@ class TaskExecution:
         self._journal = Journal(around.transactions, self.claimed)
         self._lines: deque[str] = deque(maxlen=_LINES)
         self.streams = StreamWriter(attempt, self.claimed, around.streams, self._warn)
+        self.parked: list[str] = []
 
     @property
     def stopped(self) -> bool:
@@ -128,8 +134,17 @@ class TaskExecution:
         return self._attempt.stopped
 
     def check(self) -> None:
-        """Raise an error if the attempt lost its lease or was cancelled."""
+        """Raise an error if the attempt lost its lease or was cancelled, or if its task parks."""
         self._attempt.check()
+        self.check_parked()
+
+    def check_parked(self) -> None:
+        """Raise what parks the task again, once a wait of this entry has raised it."""
+        if self.parked:
+            raise self._parked_error(self.parked[0])
+
+    def _parked_error(self, name: str) -> Parked:
+        return Parked(f"task {self.task.name} waits for {name!r}")
 
     def call(self, agent: Agent) -> Any:
         """Call the agent, and return its result."""
@@ -147,7 +162,13 @@ class TaskExecution:
                 self.streams.abandon()
                 raise
             self.streams.close()
-            return result
+        if self.parked:
+            raise UsageError(
+                f"a wait was swallowed: {self.parked[0]!r} has no answer, and the agent went on",
+                service="workflow",
+                hint="a wait raises Parked, a BaseException: catch Exception, or let it through",
+            )
+        return result
 
     def keep(self, result: Any, agent: Agent) -> Kept:
         """Return a result in the form that is kept, or its description: the task is done."""
@@ -163,6 +184,44 @@ class TaskExecution:
         if self.around.advice.is_new(self.task.agent, text):
             with suppress(AgentnbError):  # the work is done, with or without the line
                 self.log(text, level=logging.WARNING)
+
+    # Waits
+
+    def come_to(self, wait: Wait) -> WaitState:
+        """Come to a wait, and return it as it stands."""
+        ref = self.claimed.ref
+
+        def write() -> WaitState | None:
+            with self.around.transactions.write() as tx:
+                return parking.enter(tx, ref, wait)
+
+        found = self._attempt.persist(write, what=f"the wait {wait.name!r}")
+        if found is None:
+            self._attempt.lose()
+            self._attempt.check()
+            raise AssertionError  # it is lost
+        return found
+
+    def park(self, name: str) -> Parked:
+        """Note that the entry waits, and return what unwinds it."""
+        self.parked.append(name)
+        return self._parked_error(name)
+
+    def ask_again(self, name: str, error: str) -> Parked:
+        """Open a wait again whose answer does not fit, and return what parks the task."""
+
+        def write() -> bool:
+            with self.around.transactions.write() as tx:
+                return parking.reopen(tx, self.claimed.ref, name, error)
+
+        self._write(write, f"the wait {name!r}")
+        self.say(f"the answer to {name!r} does not fit, and is asked for again: {error}")
+        return self.park(name)
+
+    def warn_changed(self, name: str, question: str) -> None:
+        """Log that the answer to a wait was given to another question than it has now."""
+        line = f"wait {name!r} was answered as {question!r}: another question needs another name"
+        self.say(line, level=logging.WARNING)
 
     # Steps
 

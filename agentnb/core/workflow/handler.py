@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agentnb.core.errors import UsageError
 from agentnb.core.failure import Failure
 from agentnb.core.trace import stamp, use
-from agentnb.core.work.attempt import TimedOut
+from agentnb.core.work.attempt import TimedOut, is_suspended
 from agentnb.core.work.store import OutcomeKind
 from agentnb.core.workflow import taped
 from agentnb.core.workflow.execution import TaskExecution, refused
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.work.executors.near import Elsewhere
     from agentnb.core.work.store import ActiveUnit, Claim, Outcome
+    from agentnb.core.workflow.agents import Agent
     from agentnb.core.workflow.claiming import Claimed, TaskRef
     from agentnb.core.workflow.execution import Surroundings
     from agentnb.core.workflow.remote import Agents
@@ -89,13 +90,24 @@ class TaskHandler:
         with use(attempt.context), span:
             attempt.context = span
             agent = self._registry.find(task.agent)
-            flight = self._around.runtime.flight
-            if flight is None or flight.mode == "off":
-                return execution.keep(execution.call(agent), agent)
-            with flight.unit(partial(taped.described, execution, agent), self._log) as unit:
-                result = execution.call(agent)
-                unit.returned(result)
-            return execution.keep(result, agent)
+            try:
+                return self._call(execution, agent)
+            except BaseException as error:
+                if not is_suspended(error):
+                    raise
+                parked = error
+            span.note(parked=execution.parked)
+        raise parked  # which is no failure of the span
+
+    def _call(self, execution: TaskExecution, agent: Agent) -> Any:
+        """Call an agent, and return its result as it is kept."""
+        flight = self._around.runtime.flight
+        if flight is None or not flight.takes_part:
+            return execution.keep(execution.call(agent), agent)
+        with flight.unit(partial(taped.described, execution, agent), self._log) as unit:
+            result = execution.call(agent)
+            unit.returned(result)
+        return execution.keep(result, agent)
 
     def begun(self, attempt: Attempt) -> None:
         """Count an attempt that begins."""
@@ -125,6 +137,8 @@ class TaskHandler:
     def ended(self, attempt: Attempt, outcome: Outcome, state: str | None) -> None:
         """Log the end of an attempt."""
         ref: TaskRef = attempt.claim.payload.ref
+        if outcome.kind is OutcomeKind.SUSPENDED and state == "waiting":
+            state = "parked"  # what it waited for has come meanwhile
         self._counters.ended("task", ref.agent, state, seconds=outcome.ms / 1000)
         data: dict[str, Any] = {"task_id": ref.id, "agent": ref.agent, "ms": outcome.ms}
         if outcome.failure is None or attempt.cancelled or state == "cancelled":

@@ -33,6 +33,7 @@ TaskState: TypeAlias = Literal[
     "blocked",
     "approval",
     "delayed",
+    "parked",
     "waiting",
     "active",
     "completed",
@@ -61,7 +62,8 @@ class TaskInfo(Generic[D_co]):
         The agent that does it.
     state
         ``blocked`` (what it needs is not completed), ``approval`` (waits for a person),
-        ``delayed``, ``waiting`` (no worker has it yet), ``active``, ``completed``, ``failed``,
+        ``delayed``, ``parked`` (waits for an answer, a time, an event or other tasks, and holds no
+        worker), ``waiting`` (no worker has it yet), ``active``, ``completed``, ``failed``,
         ``cancelled``, ``skipped`` (what it needs did not come about).
     needs
         The names of the tasks that it needs.
@@ -82,7 +84,7 @@ class TaskInfo(Generic[D_co]):
     created, ready_at, started, finished
         When it was made, could run, its latest attempt began, and it ended; None if not yet.
     due
-        When a delayed one may run; None for others.
+        When a delayed one may run, and when a parked one goes on at the latest; None for others.
     approval, approved_by
         Whether a person has to approve it, and the one who did.
     usage
@@ -191,7 +193,7 @@ def task_info(row: Sequence[Any]) -> TaskInfo:
         finished=moment_of(finished),
         approval=bool(approval),
         approved_by=approved_by,
-        due=moment_of(due) if state == "delayed" else None,
+        due=moment_of(due) if state in {"delayed", "parked"} else None,
         traceback=traceback,
         unkept=None if unkept is None else Unkept.read(unkept),
         usage=Usage.read(usage),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "check_kind", "migrate", "require", "version_of"]
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest version, so that Alembic need not be imported to see that there is nothing to do."""
 _FOLDER = Path(__file__).parent / "migrations"
 _PATIENCE = 60.0

@@ -16,7 +16,8 @@ from sqlalchemy.types import Double
 __all__ = ["Models", "models", "names"]
 
 _TABLES = (
-    *("workflow", "workflow_key", "task", "task_step", "event", "agent", "worker", "pulse"),
+    *("workflow", "workflow_key", "task", "task_step", "task_wait", "event", "agent", "worker"),
+    "pulse",
     *("identity", "schedule", "agent_limit", "agent_start", "stream"),
 )
 SCHEMA = "agentnb"
@@ -24,7 +25,7 @@ VERSIONS = "alembic_version"
 _SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
 _FREE = "state = 'waiting' and max_parallel is null"
 _BOUNDED = "state = 'waiting' and max_parallel is not null"
-_DELAYED = "state = 'delayed'"
+_DUE = "state in ('delayed', 'parked') and due is not null"
 _ORDER = ("priority", "due", "place")
 _BOUNDED_WORKFLOW = "state = 'active' and max_parallel is not null"
 _LIMITED_IN_TIME = "state = 'active' and deadline is not null"
@@ -47,8 +48,8 @@ class Models:
     ----------
     metadata
         Of all of them.
-    WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow, PulseRow,
-    IdentityRow, ScheduleRow, AgentLimitRow, AgentStartRow, StreamRow
+    WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, TaskWaitRow, EventRow, AgentRow, WorkerRow,
+    PulseRow, IdentityRow, ScheduleRow, AgentLimitRow, AgentStartRow, StreamRow
         The models. Values are kept as JSON text, times as seconds since the epoch.
     """
 
@@ -57,6 +58,7 @@ class Models:
     WorkflowKeyRow: Any
     TaskRow: Any
     TaskStepRow: Any
+    TaskWaitRow: Any
     EventRow: Any
     AgentRow: Any
     WorkerRow: Any
@@ -136,6 +138,8 @@ def models(kind: str) -> Models:
         how many workers died while they ran it beside other tasks. ``own_attempts``,
         ``own_timeout`` and ``own_backoff`` say whether the task, and not its agent, has set
         them. ``max_parallel`` is that of its workflow, and 0 while this is paused.
+        ``parent`` is the task that has spawned it, and ``looked`` whether that was given its
+        failure. ``began`` is the time of its first entry.
         """
 
         __table_args__ = (
@@ -151,7 +155,8 @@ def models(kind: str) -> Models:
                 for name, where, columns in (
                     ("task_ready", _FREE, ("scope", "agent", *_ORDER)),
                     ("task_bounded", _BOUNDED, ("workflow_id", "agent", *_ORDER)),
-                    ("task_due", _DELAYED, ("scope", "agent", "due")),
+                    ("task_due", _DUE, ("scope", "agent", "due")),
+                    ("task_children", "parent is not null", ("parent",)),
                 )
             ),
             Index(
@@ -198,6 +203,9 @@ def models(kind: str) -> Models:
         progress: Mapped[float | None] = mapped_column(Double)
         message: Mapped[str] = mapped_column(Text)
         owner: Mapped[str | None] = mapped_column(Text)
+        parent: Mapped[str | None] = mapped_column(Text)
+        looked: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+        began: Mapped[float | None] = mapped_column(Double)
         created: Mapped[float] = mapped_column(Double)
         due: Mapped[float | None] = mapped_column(Double)
         ready_at: Mapped[float | None] = mapped_column(Double)
@@ -217,6 +225,43 @@ def models(kind: str) -> Models:
         input: Mapped[str | None] = mapped_column(Text)
         attempt: Mapped[int] = mapped_column(Integer)
         created: Mapped[float] = mapped_column(Double)
+
+    class TaskWaitRow(Base):
+        """A wait of a task: for an answer, a time, an event or other tasks.
+
+        ``what`` is what it is for: a pattern of channels with the wanted values, or the ids of
+        tasks. ``remaining`` is how many of those have not ended, ``strict`` whether the first
+        that fails ends the wait. ``entry`` is the last entry of the task that was parked by it.
+        """
+
+        __table_args__ = (
+            Index(
+                f"{prefix}task_wait_open",
+                *("scope", "kind"),
+                sqlite_where=text("state = 'open'"),
+                postgresql_where=text("state = 'open'"),
+            ),
+        )
+        task_id: Mapped[str] = mapped_column(Text, primary_key=True)
+        name: Mapped[str] = mapped_column(Text, primary_key=True)
+        scope: Mapped[str] = mapped_column(Text)
+        workflow_id: Mapped[str] = mapped_column(Text)
+        kind: Mapped[str] = mapped_column(Text)
+        state: Mapped[str] = mapped_column(Text)
+        question: Mapped[str] = mapped_column(Text)
+        form: Mapped[str | None] = mapped_column(Text)
+        addressee: Mapped[str | None] = mapped_column(Text)
+        what: Mapped[str | None] = mapped_column(Text)
+        remaining: Mapped[int | None] = mapped_column(Integer)
+        strict: Mapped[int] = mapped_column(Integer)
+        entry: Mapped[int] = mapped_column(Integer)
+        answer: Mapped[str | None] = mapped_column(Text)
+        by: Mapped[str | None] = mapped_column(Text)
+        error: Mapped[str | None] = mapped_column(Text)
+        created: Mapped[float] = mapped_column(Double)
+        since: Mapped[float | None] = mapped_column(Double)
+        due: Mapped[float | None] = mapped_column(Double)
+        ended: Mapped[float | None] = mapped_column(Double)
 
     class EventRow(Base):
         """An event: the outbox. ``taken`` is the time until which a relay is publishing it."""
@@ -346,8 +391,8 @@ def models(kind: str) -> Models:
     made = Models()
     made.metadata = Base.metadata
     for one in (
-        *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, EventRow, AgentRow, WorkerRow),
-        *(PulseRow, IdentityRow),
+        *(WorkflowRow, WorkflowKeyRow, TaskRow, TaskStepRow, TaskWaitRow, EventRow, AgentRow),
+        *(WorkerRow, PulseRow, IdentityRow),
         *(ScheduleRow, AgentLimitRow, AgentStartRow, StreamRow),
     ):
         setattr(made, one.__name__, one)

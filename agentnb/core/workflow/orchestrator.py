@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 
 from agentnb.core.callthreads import CallThreads
@@ -48,7 +49,7 @@ from agentnb.core.workflow.spec import Task, check_name, several, shown, text
 from agentnb.core.workflow.store import SqlWorkStore
 from agentnb.core.workflow.stream_reading import StreamReader
 from agentnb.core.workflow.stream_writer import Streams
-from agentnb.core.workflow.tables import agent_table, event_table, workflow_table
+from agentnb.core.workflow.tables import agent_table, event_table, wait_table, workflow_table
 from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from agentnb.core.db import Database
+    from agentnb.core.db.transaction import Transaction as DatabaseTransaction
     from agentnb.core.runtime import Runtime
     from agentnb.core.table import Table
     from agentnb.core.work.executors.far import FarSide
@@ -392,6 +394,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
         correlation_id: str | None = None,
         deadline: float | dt.timedelta | dt.datetime | None = None,
         unknown: Unknown = "refuse",
+        transaction: DatabaseTransaction | None = None,
     ) -> Workflow:
         """Make a workflow with its tasks, all or nothing; workers begin with it at once.
 
@@ -419,13 +422,18 @@ class Orchestrator(AgentLimits, WorkflowControls):
         unknown
             The treatment of a task whose agent nobody has registered: ``"refuse"`` makes nothing,
             ``"wait"`` makes the task wait for the agent, and logs a line.
+        transaction
+            A transaction of yours on the same database, as of ``hub.db.transaction()``, in which
+            it is made: nobody sees the workflow before the commit, and after a rollback there is
+            none. None for a transaction of its own.
 
         Raises
         ------
         UsageError
             The key was used with other tasks, other data or another name; two tasks have one
             name, a need is not there, tasks wait for each other, an agent that nobody has
-            registered, data that is not JSON: nothing was made.
+            registered, data that is not JSON: nothing was made. The transaction has ended, only
+            reads, or is on another database.
         RejectedError
             The workflow that was made with the key was pruned.
         UnavailableError
@@ -434,7 +442,10 @@ class Orchestrator(AgentLimits, WorkflowControls):
         with self._tracer.span("create", service="workflow", workflow_name=str(name)) as span:
             if isinstance(correlation_id, str):
                 span.correlation_id = correlation_id
-            made = self._creator.create(
+            if transaction is not None:
+                self._require_tables()
+            make = partial(
+                self._creator.create,
                 name,
                 tasks,
                 key=key,
@@ -444,11 +455,43 @@ class Orchestrator(AgentLimits, WorkflowControls):
                 deadline=deadline,
                 unknown=unknown,
             )
+            found = self._make(make) if transaction is None else self._make_in(transaction, make)
+            span.note(workflow=found.id)
+        return found
+
+    def _make(self, make: Callable[..., tuple[str, dict[str, int]] | None]) -> Workflow:
+        made = make()
+        assert made is not None  # noqa: S101 - there is no claim
+        self._happened(made[1])
+        return self._workflow(self._reader.row(made[0]))
+
+    def _require_tables(self) -> None:
+        """Look for the tables, which cannot be made within the caller's transaction."""
+        try:
+            _ = self._transactions
+        except UsageError as error:
+            raise UsageError(
+                "no workflow can be made within this transaction: their tables are not there yet",
+                service="workflow",
+                hint="hub.workflows.migrate() before it begins makes them, once",
+            ) from error
+
+    def _make_in(
+        self,
+        transaction: DatabaseTransaction,
+        make: Callable[..., tuple[str, dict[str, int]] | None],
+    ) -> Workflow:
+        """Make a workflow in a transaction of the caller's; wake workers once it is committed."""
+        from agentnb.core.workflow.within import check_transaction
+
+        runner = check_transaction(transaction, self.database)
+        with self._transactions.within(runner) as tx:
+            made = make(within=tx)
             assert made is not None  # noqa: S101 - there is no claim
             number, ready = made
-            span.note(workflow=number)
-        self._happened(ready)
-        return self._workflow(self._reader.row(number))
+            row = self._reader.row_within(tx, number)
+        runner.at_commit(lambda: self._happened(ready))
+        return self._workflow(row)
 
     def create_workflow_with_tasks(
         self, workflow: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
@@ -914,6 +957,49 @@ class Orchestrator(AgentLimits, WorkflowControls):
         self._happened({})
         return found.refresh()
 
+    def answer(
+        self, workflow: str | Workflow, task: str, name: str, value: Any, by: str | None = None
+    ) -> Workflow:
+        """Answer a question of a task, see `Context.ask`; the task goes on with it.
+
+        Parameters
+        ----------
+        task, name
+            The name of the task, and that of the wait.
+        value
+            The answer: any value with a JSON form. It is checked against the form that the task
+            has given; the task reads it as its type.
+        by
+            Who says so; default: the user that this process runs as.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such workflow, task or question.
+        RejectedError
+            It was answered before, its time is over, or the task has ended.
+        UsageError
+            It has no JSON form, or does not fit the form.
+        """
+        found = self.get(workflow)
+        data = self._json.encode(value)
+        with self._span("answer", found, task=task, wait=name):
+            ready = self._control.answer(found.id, task, name, data, text("by", by or _user()))
+        self._happened(ready)
+        return found.refresh()
+
+    def waits(self, workflow: str | Workflow | None = None) -> Table:
+        """Return the open waits of a workflow, or of all, oldest first.
+
+        Returns
+        -------
+        Table
+            Workflow, task, name and kind of each wait, its question, its form as JSON Schema,
+            who is asked, when it times out, and since when it waits.
+        """
+        number = None if workflow is None else self.get(workflow).id
+        return wait_table(self._reader.waits(number), alone=workflow is not None)
+
     def prune(self, older_than: float) -> int:
         """Forget the workflows that ended long ago: their tasks, steps, results and events.
 
@@ -955,6 +1041,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
     aunschedule = twin(unschedule)
     acancel, aretry, aforget = twin(cancel), twin(retry), twin(forget)
     aapprove, areject, astop = twin(approve), twin(reject), twin(stop)
+    aanswer, awaits = twin(answer), twin(waits)
 
     def close(self) -> None:
         """Stop what works here; what runs has five seconds, and is then released."""

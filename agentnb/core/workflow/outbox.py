@@ -28,6 +28,8 @@ CHANNELS = {
     "TASK_REJECTED": "agent.task.completed",
     "TASK_RETRIED": "workflow.task.retried",
     "TASK_CHANGED": "workflow.task.changed",
+    "TASK_PARKED": "workflow.task.parked",
+    "TASK_RESUMED": "workflow.task.resumed",
     "TASK_APPROVAL": "workflow.task.approval",
     "TASK_APPROVED": "workflow.task.approved",
 }

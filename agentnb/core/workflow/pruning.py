@@ -26,6 +26,7 @@ delete from {workflow_key} where scope = :scope and created < {now} - :ttl
 """
 _PARTS = (
     "delete from {task_step} where task_id in (select id from {task} where workflow_id in (OLD))",
+    "delete from {task_wait} where task_id in (select id from {task} where workflow_id in (OLD))",
     "delete from {pulse} where task_id in (select id from {task} where workflow_id in (OLD))",
     "delete from {stream} where task_id in (select id from {task} where workflow_id in (OLD))",
     "delete from {task} where workflow_id in (OLD)",

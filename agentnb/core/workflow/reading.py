@@ -21,8 +21,9 @@ from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.agent_limits import limits_of
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.spec import shown
+from agentnb.core.workflow.tables import why_parked
 from agentnb.core.workflow.transactions import listed, plain
-from agentnb.core.workflow.waits import waited
+from agentnb.core.workflow.waits import ASKED, waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,6 +49,13 @@ from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {clock}
 """
 _RESULTS = """
 select name, agent, result, unkept from {task} where workflow_id = :id and state = 'completed'
+"""
+_WAITS = """
+select w.workflow_id, t.name, w.name, w.kind, w.question, w.form, w.addressee, w.due, w.created,
+  w.error
+from {task_wait} w join {task} t on t.id = w.task_id
+where w.scope = :scope and w.state = 'open' and w.kind in ('ask', 'sleep', 'event', 'tasks')
+  and t.state in ('parked', 'active', 'waiting', 'delayed')
 """
 _SHORTEST_PREFIX = 2
 _MOST_MARKS = 500
@@ -146,6 +154,10 @@ class Reader:
             )
         return found[0]
 
+    def row_within(self, tx: Transaction, number: str) -> tuple[Any, ...]:
+        """Return the row of a workflow that was made in a transaction that is open."""
+        return tx.rows(_ONE, scope=self._scope, id=number)[0]
+
     def newest(self, state: str | None, n: int) -> list[tuple[Any, ...]]:
         """Return the rows of the newest workflows, of one state or all, newest first."""
         if state is not None and state not in WORKFLOW_STATES:
@@ -184,7 +196,8 @@ class Reader:
         if not ends:
             return {}
         marks, values = listed(list(ends))
-        asked = "select distinct workflow_id from {event} where type = 'TASK_APPROVAL' and "
+        types = "type in ('TASK_APPROVAL', 'TASK_PARKED')"
+        asked = f"select distinct workflow_id from {{event}} where {types} and "
         sql = (
             "select workflow_id, type, data, created from {event} where workflow_id in "
             f"({asked}workflow_id in ({marks})) order by seq"
@@ -192,9 +205,14 @@ class Reader:
         events: dict[str, list[tuple[str, str, float]]] = {}
         with self._transactions.read() as tx:
             for number, kind, data, created in tx.rows(sql, **values):
-                task = msgspec.json.decode(data).get("task", "")
-                events.setdefault(number, []).append((kind, task, created))
-        return {number: waited(found, ends[number]) for number, found in events.items()}
+                about = msgspec.json.decode(data)
+                kind = "TASK_ASKED" if "ask" in about.get("kinds", ()) else kind  # noqa: PLW2901 - of a parked one
+                events.setdefault(number, []).append((kind, about.get("task", ""), created))
+        return {
+            number: waited(found, ends[number])
+            for number, found in events.items()
+            if any(kind in ASKED for kind, _, _ in found)
+        }
 
     def tasks(self, number: str) -> list[TaskInfo]:
         """Return the tasks of a workflow, in the order in which they were given."""
@@ -228,6 +246,18 @@ class Reader:
         with self._transactions.read() as tx:
             rows = tx.rows(f"{sql}{earlier}order by created, name", id=task, **values)
         return {name: msgspec.json.decode(text) for name, text in rows}
+
+    def waits(self, number: str | None) -> list[tuple[Any, ...]]:
+        """Return the open waits of a workflow, or of all, oldest first.
+
+        Those of tasks that have ended are left out.
+        """
+        where = "" if number is None else "and w.workflow_id = :id "
+        values = {} if number is None else {"id": number}
+        with self._transactions.read() as tx:
+            return tx.rows(
+                f"{_WAITS}{where}order by w.created, w.name", scope=self._scope, **values
+            )
 
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""
@@ -326,7 +356,7 @@ class Reader:
     def open_tasks(self) -> list[tuple[str, str, str, str]]:
         """Return workflow, name, agent and state of the tasks that are not blocked, nor ended."""
         sql = "select workflow_id, name, agent, state from {task} where scope = :scope "
-        kinds = "and state in ('approval', 'delayed', 'waiting', 'active') order by place"
+        kinds = "and state in ('approval', 'delayed', 'parked', 'waiting', 'active') order by place"
         with self._transactions.read() as tx:
             rows = tx.rows(sql + kinds, scope=self._scope)
         return [(number, name, agent, state) for number, name, agent, state in rows]
@@ -390,7 +420,7 @@ class Reader:
                 f"task {held[0]} waits for an approval: workflow.approve({held[0]!r}) "
                 f"(%workflow approve {number} {held[0]})"
             )
-        return ""
+        return why_parked(number, self.waits(number))
 
 
 def _traced(row: Sequence[Any]) -> TaskInfo:

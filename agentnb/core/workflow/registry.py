@@ -22,6 +22,7 @@ from agentnb.core.moments import moment_of
 from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.agents import Agent, marked
 from agentnb.core.workflow.info import AgentInfo
+from agentnb.core.workflow.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from agentnb.core.codec import TypeCodec
-    from agentnb.core.workflow.transactions import Transaction, Transactions
+    from agentnb.core.workflow.transactions import Transaction
 
 __all__ = ["UNKNOWN", "Registry", "Unknown"]
 
@@ -166,17 +167,21 @@ class Registry:
         agent = self.known(name)
         return None if agent is None else agent.declared
 
-    def save(self, transactions: Transactions, names: Iterable[str] | None = None) -> None:
+    def save(
+        self, transactions: Transactions | Transaction, names: Iterable[str] | None = None
+    ) -> None:
         """Make the agents of this process, or those of some names, known to others.
 
-        Each row is written in a transaction of its own, which holds it for no round trip.
+        Each row is written in a transaction of its own, which holds it for no round trip; or in
+        the one that is given, which may be rolled back: they are written again later.
         """
         for name in self.registered() if names is None else names:
             kept = self._kept.get(name)
             agent = self._registered.get(name) or (kept.agent if kept is not None else None)
             if agent is not None and self._written.get(name) is not agent:
                 transactions.run(_REGISTER, scope=self._scope, **_row(agent))
-                self._written[name] = agent
+                if isinstance(transactions, Transactions):
+                    self._written[name] = agent
 
     def options(self, tx: Transaction, name: str, unknown: Unknown = "refuse") -> Agent:
         """Return what is known of an agent, wherever it is.

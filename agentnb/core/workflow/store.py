@@ -25,7 +25,7 @@ from agentnb.core.work.store import (
     Pulse,
     Sign,
 )
-from agentnb.core.workflow import completion, pulses
+from agentnb.core.workflow import completion, parking, pulses
 from agentnb.core.workflow.claiming import REF, Claimed, TaskRef, due, has_limits, promote, task_ref
 from agentnb.core.workflow.claiming import claim as claim_task
 from agentnb.core.workflow.deadlines import next_deadline
@@ -285,6 +285,8 @@ class SqlWorkStore:
         if outcome.kind is OutcomeKind.COMPLETED:
             kept = outcome.value
             return completion.complete(tx, self._scope, ref, kept.data, outcome.ms, kept.unkept)
+        if outcome.kind is OutcomeKind.SUSPENDED:
+            return parking.park(tx, self._scope, ref)
         if outcome.kind is OutcomeKind.RELEASED or failure is None:
             return completion.release(tx, self._scope, ref)
         if outcome.kind is OutcomeKind.RETRY:

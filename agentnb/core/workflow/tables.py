@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentnb.core.format import duration
+from agentnb.core.hints import rendered
+from agentnb.core.moments import moment_of
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.info import AgentInfo
     from agentnb.core.workflow.workflow import Workflow
 
-__all__ = ["agent_table", "event_table", "workflow_table"]
+__all__ = ["agent_table", "event_table", "wait_table", "why_parked", "workflow_table"]
 
 _ENDED = ("completed", "failed", "cancelled", "skipped")
 _KNOWN = {"workflow_id", "task", "agent_id", "status"}
@@ -64,6 +67,41 @@ def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         )
     columns = ("time", "workflow", "event", "task", "agent", "status", "more", "published", "id")
     return Table(columns, found, empty="nothing has happened yet")
+
+
+def wait_table(rows: Sequence[tuple[Any, ...]], *, alone: bool) -> Table:
+    """Return open waits as a table; without their workflow if it is alone."""
+    found = []
+    for workflow, task, name, kind, question, form, addressee, due, since, error in rows:
+        asked = f"{question} ({error})" if error else question
+        schema = None if form is None else msgspec.json.decode(form)
+        row = (task, name, kind, asked, schema, addressee, moment_of(due), moment_of(since))
+        found.append(row if alone else (workflow, *row))
+    columns = ["task", "name", "kind", "question", "form", "to", "due", "since"]
+    columns = columns if alone else ["workflow", *columns]
+    return Table(columns, found, empty="no task waits for an answer, a time, an event or tasks")
+
+
+def why_parked(workflow: str, rows: Sequence[tuple[Any, ...]]) -> str:
+    """Return what the parked tasks of a workflow wait for, by its open waits; empty for nothing.
+
+    A question comes first: somebody can answer it.
+    """
+    kinds = ("ask", "event", "sleep")
+    found = sorted((row for row in rows if row[3] in kinds), key=lambda row: kinds.index(row[3]))
+    if not found:
+        return ""
+    _, task, name, kind, question, _, addressee, due, *_ = found[0]
+    until = "" if due is None else f" until {moment_of(due):%Y-%m-%d %H:%M:%S} UTC"
+    if kind == "ask":
+        whom = f"{addressee}: " if addressee else ""
+        return rendered(
+            f"task {task} waits for {whom}{question or name}{until}; "
+            f"workflow.answer({task!r}, {name!r}, VALUE) "
+            f"(%workflow answer {workflow} {task} {shlex.quote(name)} VALUE)"
+        )
+    what = f"event {name}" if kind == "event" else "a time"
+    return f"task {task} waits for {what}{until}"
 
 
 def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[str, int]]) -> Table:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.clock import Clock
     from agentnb.core.db import Database
+    from agentnb.core.db.transaction import TransactionRunner
 
 __all__ = ["Transaction", "Transactions", "check_own", "listed", "plain"]
 
@@ -300,19 +301,50 @@ class Transactions:
     def _connection(self, patience: float | None = None) -> Iterator[Connection]:
         """Lend a connection for some seconds, and raise our errors for the driver's."""
         watch = Watch(Deadline(self.patience if patience is None else patience))
-        with self.database.access.checkout(watch.deadline) as connection:
-            # SQLite's own wait for a lock is short, and its statements are as well.
-            guard: AbstractContextManager[None] = nullcontext()
-            if self.postgres:
-                guard = self.database.access.backend.watching(connection, watch)
-            try:
-                with guard:
-                    yield connection
-            except Exception as error:
-                ours = self.database.access.error_of(error, watch, "") if _driver(error) else None
-                if ours is None or ours is error:
-                    raise
-                raise explained(self.database, ours) from error
+        with (
+            self.database.access.checkout(watch.deadline) as connection,
+            self._watching(connection, watch),
+        ):
+            yield connection
+
+    @contextmanager
+    def _watching(self, connection: Connection, watch: Watch) -> Iterator[None]:
+        """Let statements of a connection have their time, and raise our errors for the driver's."""
+        # SQLite's own wait for a lock is short, and its statements are as well.
+        guard: AbstractContextManager[None] = nullcontext()
+        if self.postgres:
+            guard = self.database.access.backend.watching(connection, watch)
+        try:
+            with guard:
+                yield
+        except Exception as error:
+            ours = self.database.access.error_of(error, watch, "") if _driver(error) else None
+            if ours is None or ours is error:
+                raise
+            raise explained(self.database, ours) from error
+
+    @contextmanager
+    def within(
+        self, runner: TransactionRunner, patience: float | None = None
+    ) -> Iterator[Transaction]:
+        """Run a block within the caller's transaction, which goes on after an error.
+
+        Parameters
+        ----------
+        runner
+            That of the transaction, as `agentnb.core.workflow.within.check_transaction` gives it.
+        patience
+            Seconds for the block.
+        """
+        watch = Watch(Deadline(self.patience if patience is None else patience))
+        with (
+            runner.begun(watch.deadline),
+            runner.checkout(watch.deadline) as connection,
+            self._watching(connection, watch),
+        ):
+            tx = self._transaction(connection)
+            tx.open = True
+            yield tx
 
 
 def check_own(database: Database, *, awaits: bool = False) -> None:

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["waited"]
+__all__ = ["ASKED", "waited"]
 
-_GOES_ON = {"TASK_APPROVED", "TASK_STARTED", "TASK_RETRIED"}
+ASKED = {"TASK_APPROVAL", "TASK_ASKED"}
+"""Types of events from which on a task waits for a person."""
+_GOES_ON = {"TASK_APPROVED", "TASK_STARTED", "TASK_RETRIED", "TASK_RESUMED"}
 """Types of events after which a task runs, or waits for something else than a person."""
 
 
 def waited(events: Iterable[tuple[str, str, float]], until: float) -> float:
-    """Return the seconds in which a task waited for approval and no other was active.
+    """Return the seconds in which a task waited for a person and no other was active.
 
     Parameters
     ----------
     events
         Type, task and time of a workflow's events, oldest first; times in seconds since the epoch.
+        ``TASK_ASKED`` is the type of a task that was parked by a question.
     until
         When the workflow ended, or now.
 
@@ -37,8 +40,9 @@ def waited(events: Iterable[tuple[str, str, float]], until: float) -> float:
         if asking and not active:
             seconds += max(at - last, 0.0)
         last = max(at, last)
-        if kind == "TASK_APPROVAL":
+        if kind in ASKED:
             asking.add(task)
+            active.discard(task)
         elif kind in _GOES_ON:
             asking.discard(task)
             active.add(task)

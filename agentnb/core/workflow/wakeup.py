@@ -26,13 +26,13 @@ class RedisWakeup:
     SECONDS = 60
 
     def __init__(self, redis: Any, key: Any) -> None:
-        self._redis = redis
+        self._redis, self._publisher = redis, redis.publisher.untraced
         self._key = key
         self._own = key(f".{token_hex(8)}")
 
     def send(self, ready: Mapping[str, int]) -> None:
         """Wake workers of some agents; a list that nobody reads is short, and soon gone."""
-        pipeline = self._redis.publisher.pipeline(False)  # noqa: FBT003 - redis-py's own
+        pipeline = self._publisher.pipeline(False)  # noqa: FBT003 - redis-py's own
         for agent, number in ready.items():
             key = self._key(agent)
             pipeline.lpush(key, *["1"] * min(number, self.MOST))
@@ -50,7 +50,7 @@ class RedisWakeup:
 
     def wake(self) -> None:
         """Let the thread that listens here return."""
-        pipeline = self._redis.publisher.pipeline(False)  # noqa: FBT003 - redis-py's own
+        pipeline = self._publisher.pipeline(False)  # noqa: FBT003 - redis-py's own
         pipeline.lpush(self._own, "1")
         pipeline.expire(self._own, self.SECONDS)
         pipeline.execute()

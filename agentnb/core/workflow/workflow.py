@@ -329,6 +329,14 @@ class Workflow:
         """Let a task that waits for an approval not run: see `Orchestrator.reject`."""
         return self._orchestrator.reject(self, task, reason, by)
 
+    def answer(self, task: str, name: str, value: Any, by: str | None = None) -> Workflow:
+        """Answer a question of a task: see `Orchestrator.answer`."""
+        return self._orchestrator.answer(self, task, name, value, by)
+
+    def waits(self) -> Table:
+        """Return its open waits, oldest first: see `Orchestrator.waits`."""
+        return self._orchestrator.waits(self)
+
     def events(self, n: int = 100) -> Table:
         """Return its last events, oldest first: time, event, task, what else is known."""
         return self._orchestrator.events(self, n)
@@ -368,7 +376,7 @@ class Workflow:
     apause, aresume, aset = twin(pause), twin(resume), twin(set)  # noqa: A003 - the method
     aretry, aapprove, areject = twin(retry), twin(approve), twin(reject)
     aevents, awhy_waiting, awaited = twin(events), twin(why_waiting), twin(waited)
-    alimits = twin(limits)
+    alimits, aanswer, awaits = twin(limits), twin(answer), twin(waits)
 
     @property
     def _call_threads(self) -> CallThreads:

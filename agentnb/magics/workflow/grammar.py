@@ -15,7 +15,7 @@ __all__ = ["AGENT", "AGENT_CELL", "CELL", "GRAMMAR"]
 _MOST_DAYS = 10_000
 _STATES = ("active", "completed", "failed", "cancelled")
 _TASK_STATES = (
-    *("blocked", "approval", "delayed", "waiting"),
+    *("blocked", "approval", "delayed", "parked", "waiting"),
     *("active", "completed", "failed", "cancelled", "skipped"),
 )
 

@@ -17,6 +17,7 @@ SIGNS: Final = {
     "completed": "✓",
     "active": "▶",
     "approval": "?",
+    "parked": "⏸",
     "waiting": "○",
     "delayed": "◷",
     "blocked": "◌",

@@ -32,6 +32,7 @@ _MARKS: Final = {
     "waiting": '<circle cx="7" cy="7" r="5"/>',
     "blocked": '<circle cx="7" cy="7" r="5" stroke-dasharray="2 2.5"/>',
     "delayed": '<circle cx="7" cy="7" r="5.2"/><path d="M7 4v3l2.2 1.6"/>',
+    "parked": '<path d="M4.5 3v8M9.5 3v8"/>',
     "approval": '<circle cx="7" cy="7" r="6"/><path d="M5.2 5.6a1.9 1.9 0 1 1 2.7 1.6c-.6.3-.9.6'
     '-.9 1.2M7 10.3v.1"/>',
     "skipped": '<path d="M2.5 3.5l4 3.5-4 3.5M7.5 3.5l4 3.5-4 3.5"/>',
@@ -42,6 +43,7 @@ _SPECKS: Final = {
     "failed": '<path d="M2 2l4 4M6 2l-4 4" style="stroke:{0}"/>',
     "active": '<path d="M2.5 1.5v5l4-2.5z" style="fill:{0};stroke:none"/>',
     "approval": '<path d="M4 1.5v3M4 6.3v.2" style="stroke:{0}"/>',
+    "parked": '<path d="M2.8 2v4M5.2 2v4" style="stroke:{0}"/>',
     "skipped": '<path d="M1.5 4h5"/>',
     "cancelled": '<path d="M1.5 6.5l5-5"/>',
 }
@@ -235,7 +237,16 @@ def _group(box: Box, tasks: list[Drawable], selected: str | None) -> str:
 
 
 # The state that a group shows is that of the one which matters most.
-_LEADING: Final = ("failed", "approval", "active", "waiting", "delayed", "blocked", "completed")
+_LEADING: Final = (
+    "failed",
+    "approval",
+    "parked",
+    "active",
+    "waiting",
+    "delayed",
+    "blocked",
+    "completed",
+)
 
 
 def _called(box: Box) -> str:
