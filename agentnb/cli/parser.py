@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from agentnb.cli import commands, doctor, health, migrate, project, serve, trace, worker
+from agentnb.cli import commands, doctor, health, mcp, migrate, project, serve, trace, worker
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError, read_seconds, read_whole
+from agentnb.core.tools.policy import GROUPS, WRITE
 from agentnb.core.work.executors.choose import WORDS, read_executor
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _EXAMPLES = {
     "init": "agentnb init my_shop",
     "worker": "agentnb worker --app shop.jobs --app shop.agents --agents --log json",
     "serve": "AGENTNB_SERVE_TOKEN=... agentnb serve --host 0.0.0.0 --port 3000",
+    "mcp": "agentnb mcp --root . --config claude",
     "migrate": "DATABASE_URL=postgresql://... agentnb migrate",
     "check": "agentnb check notebooks/*.ipynb",
     "health": "agentnb health --timeout 1, or of a worker: agentnb health --worker mail",
@@ -110,6 +112,8 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
         add("worker", worker.run, "Process jobs of queues and tasks of agents until stopped.")
     )
     _add_serve(add("serve", serve.run, "Offer the workspace's events over a WebSocket."))
+    about = "Offer tools over the services to programs that speak the Model Context Protocol."
+    _add_mcp(add("mcp", mcp.run, about))
     about = "Make the tables of workflows in the database, or bring them up to date."
     add("migrate", migrate.run, about)
     about = "Look for secrets in saved notebooks, their outputs included."
@@ -182,6 +186,50 @@ def _add_trace(parser: Parser) -> None:
         metavar="URL",
         help="export: the receiver, for OTLP over HTTP (default: OTEL_EXPORTER_OTLP_ENDPOINT, or "
         "http://localhost:4318; needs the extra otel)",
+    )
+
+
+def _add_mcp(parser: Parser) -> None:
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        help="the folder of the tools for files and git, from which the project's settings are "
+        "looked for upwards (default: the workspace)",
+    )
+    parser.add_argument(
+        "--tools",
+        metavar="GROUP,...",
+        help=f"groups of tools that read: {', '.join(GROUPS)} (default: all)",
+    )
+    parser.add_argument(
+        "--write",
+        metavar="TOOL,...",
+        default="",
+        help="tools that change something, once a person has approved the call: "
+        f"{', '.join(WRITE)} (default: none)",
+    )
+    parser.add_argument(
+        "--http",
+        action="store_true",
+        help="serve over HTTP on 127.0.0.1, with a token (default: over the standard streams)",
+    )
+    parser.add_argument(
+        "--port",
+        type=_port_or_any,
+        default=8765,
+        help="port of --http (default: 8765; 0: one that is free)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_seconds,
+        default=20.0,
+        help="seconds that a call may take (default: 20)",
+    )
+    parser.add_argument(
+        "--config",
+        choices=mcp.HOSTS,
+        help="print the configuration for Claude Code, VS Code or Cursor, and serve nothing",
     )
 
 

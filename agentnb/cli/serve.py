@@ -43,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
 def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple[str, str]:
     """Return the required token, and a line about it; ``{}`` stands for the address."""
     from agentnb.core.paths import ensure_home
+    from agentnb.core.tokens import kept_token
     from agentnb.core.websocket.access import is_loopback
-    from agentnb.core.websocket.running import kept_token
 
     local = is_loopback(options.host)
     if options.token is not None:
@@ -85,7 +85,9 @@ def _token(options: argparse.Namespace, settings: Settings, home: Path) -> tuple
             service="websocket",
             hint="set AGENTNB_SERVE_TOKEN, or --token-file FILE",
         )
-    token, path, new = kept_token(ensure_home(home))
+    token, path, new = kept_token(
+        ensure_home(home) / "serve", service="websocket", variable="AGENTNB_SERVE_TOKEN"
+    )
     about = f"its token, shown this once, is kept in {path}:\n    {{}}?token={token}"
     return token, about if new else f"its token is in {path}"
 

@@ -49,6 +49,7 @@ class SettingsArguments(TypedDict, total=False):
     git_protected: str | None
     git_filters: str | None
     git_credentials: str | None
+    mcp_token: str | None
     serve_token: str | None
     queue_lease: float | str | None
     executor: str | None

@@ -235,6 +235,7 @@ FIELDS: tuple[Field, ...] = (
         "logins of https remotes: https://user:token@host",
         secret=True,
     ),
+    Field("mcp_token", "AGENTNB_MCP_TOKEN", None, "the token of agentnb mcp --http", secret=True),
     Field("serve_token", "AGENTNB_SERVE_TOKEN", None, "the token of agentnb serve", secret=True),
     Field(
         "queue_lease",

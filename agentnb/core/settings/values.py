@@ -94,6 +94,7 @@ class Settings:
     git_protected: tuple[str, ...] | None
     git_filters: tuple[str, ...]
     git_credentials: Secret | None
+    mcp_token: Secret | None
     serve_token: Secret | None
     queue_lease: float
     executor: str

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.redact import Redactor
     from agentnb.core.tools.policy import Policy
     from agentnb.core.tools.writing import WriteTools
+    from agentnb.core.trace import Span
 
 __all__ = ["Access", "Offer", "Toolbox"]
 
@@ -60,8 +61,16 @@ class Toolbox:
                 )
             return self._files[root]
 
-    def offer(self, policy: Policy) -> Offer:
-        """Return the tools that a policy allows."""
+    def offer(self, policy: Policy, *, service: str = "tools") -> Offer:
+        """Return the tools that a policy allows.
+
+        Parameters
+        ----------
+        policy
+            The policy.
+        service
+            The service of the spans of calls.
+        """
         from agentnb.core.tools import reading
         from agentnb.core.tools.writing import WriteTools
 
@@ -74,14 +83,21 @@ class Toolbox:
             "queue": reading.QueueTools,
             "workflow": reading.WorkflowTools,
         }
-        tools = [one for group in policy.groups for one in self._made(kinds[group](access), group)]
+        tools = [
+            one
+            for group in policy.groups
+            for one in self._made(kinds[group](access), group, service)
+        ]
         writers = WriteTools(access)
-        tools += [one for one in self._made(writers, "write") if one.name in policy.write]
+        tools += [one for one in self._made(writers, "write", service) if one.name in policy.write]
         return Offer(tools, writers)
 
-    def _made(self, part: object, group: str) -> list[Tool]:
+    def _made(self, part: object, group: str, service: str) -> list[Tool]:
+        def span(name: str) -> Span:
+            return self._hub.tracer.span("tool", service=service, tool=name)
+
         return [
-            Tool(function, group=group, read_only=not writes, tracer=lambda: self._hub.tracer)
+            Tool(function, group=group, read_only=not writes, span=span)
             for function, writes in groups_of(part)
         ]
 

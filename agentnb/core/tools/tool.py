@@ -14,7 +14,7 @@ from agentnb.core.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentnb.core.trace import Tracer
+    from agentnb.core.trace import Span
 
     F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -57,11 +57,11 @@ class Tool:
         *,
         group: str,
         read_only: bool,
-        tracer: Callable[[], Tracer],
+        span: Callable[[str], Span],
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
-        self._tracer = tracer
+        self._span = span
         self.name: str = function.__name__
         self.group = group
         self.read_only = read_only
@@ -107,7 +107,7 @@ class Tool:
                 service="tools",
                 hint=f"its arguments: {', '.join(known)}",
             ) from error
-        with self._tracer().span("tool", service="tools", tool=self.name):
+        with self._span(self.name):
             return self._function(**msgspec.structs.asdict(given))
 
     def __repr__(self) -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentnb.core.errors import ConfigError
+from agentnb.core.tokens import write_private
 from agentnb.core.trust import Trust, private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Running", "kept_token", "noted", "running"]
+__all__ = ["Running", "noted", "running"]
 
-_FOLDER, _TOKEN, _RUNNING, _LOCK = "serve", "token", "running.json", "lock"
-_SHORTEST = 8
+_FOLDER, _RUNNING, _LOCK = "serve", "running.json", "lock"
 _OTHER = "another server of this home runs: notebooks go to that one by themselves"
 _TRIES, _PAUSE = 10, 0.02
 
@@ -30,49 +28,6 @@ class Running(NamedTuple):
 
     url: str
     token: str
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner reads, whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    part.replace(path)
-
-
-def kept_token(home: Path) -> tuple[str, Path, bool]:
-    """Return the home's token, its file, and whether it was made just now.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be read or written, or others may read it.
-    """
-    path = home / _FOLDER / _TOKEN
-    try:
-        private_folder(path.parent, service="websocket")
-        try:
-            text = path.read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            text = ""
-        if len(text) >= _SHORTEST:
-            if path.stat().st_mode & 0o077:
-                raise ConfigError(
-                    f"others may read the token in {path}",
-                    service="websocket",
-                    hint=f"remove it, and another is made: rm {path}",
-                )
-            return text, path, False
-        text = secrets.token_urlsafe(32)
-        _write(path, text)
-    except OSError as error:
-        raise ConfigError(
-            f"the token cannot be kept: {error}",
-            service="websocket",
-            hint="set AGENTNB_SERVE_TOKEN, or AGENTNB_HOME to a folder that you may write to",
-        ) from error
-    return text, path, True
 
 
 @contextmanager
@@ -99,7 +54,7 @@ def noted(home: Path, url: str, token: str) -> Iterator[str]:
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         found = _taken(lock)
         if found:
-            _write(folder / _RUNNING, json.dumps({"url": url, "token": token}))
+            write_private(folder / _RUNNING, json.dumps({"url": url, "token": token}))
             hidden = ""
     except OSError as error:  # such as in a container whose root is read-only
         hidden = f"clients need the URL, since the home cannot be written to: {error}"
