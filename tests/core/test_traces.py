@@ -304,9 +304,9 @@ def test_files_that_were_written_before_a_trace_began_are_not_read(hub, monkeypa
     read = []
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or read_bytes(path))
-    hub.trace.list()
-    assert read.count(old) == 1  # to find the roots of all traces
-    assert len(read) == 3
+    assert hub.trace.list()[0].spans
+    assert read
+    assert old not in read
 
 
 def test_the_last_trace_of_a_notebook_may_have_work_that_still_runs(hub, monkeypatch):

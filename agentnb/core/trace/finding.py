@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.core.nearest import did_you_mean
+from agentnb.core.trace.listed import Known, ListedTrace, row_of
 from agentnb.core.trace.lookup import newest_about
 from agentnb.core.trace.process import NOTEBOOK, this_owner, this_process
 from agentnb.core.trace.settling import RUNNING, settle
@@ -18,6 +20,7 @@ from agentnb.core.trace.tree import Trace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from agentnb.core.trace.index import Row
     from agentnb.core.trace.process import Process
     from agentnb.core.trace.reading import Gap, Reading, Root, SpanReader
     from agentnb.core.trace.spans import Tracer
@@ -112,11 +115,37 @@ class Finder:
         while len(found) < limit and (began := _began(islice(roots, min(batch, sys.maxsize)))):
             found += [
                 trace
-                for trace in self._traces(began)
-                if failed is None or bool(trace.failed) is failed
+                for trace, has_failed in self._listed(began)
+                if failed is None or has_failed is failed
             ]
             batch *= 2  # every batch reads all files
+        if self._reader is not None:
+            self._reader.index.save()
         return found[:limit]
+
+    def _listed(self, began: Mapping[str, float]) -> Iterator[tuple[Trace, bool]]:
+        """Yield traces for a list, and whether each has failed; of those that are known the row.
+
+        The spans of these are read once somebody asks for those of one.
+        """
+        rows: dict[str, Row] = {}
+        reader = self._reader
+        # Else this process has spans that are in no file.
+        if reader is not None and self._tracer.failed is None and not self._tracer.dropped:
+            found = ((id, reader.index.row(id)) for id in began)  # noqa: A001 - the name of the field
+            rows = {id: row for id, row in found if row is not None}  # noqa: A001 - as above
+        rest = {id: since for id, since in began.items() if id not in rows}  # noqa: A001 - as above
+        made = {trace.id: (trace, read) for trace, read in self._counted(rest)}
+        known = Known(partial(self._traces, {id: began[id] for id in rows}))  # noqa: A001 - as above
+        for id in began:  # noqa: A001 - as above
+            if id in rows:
+                yield ListedTrace(id, rows[id], known, self._tracer.redactor), bool(rows[id].failed)
+            elif id in made:
+                trace, read = made[id]
+                row = row_of(trace)
+                if reader is not None and read == len(trace.spans) and not _runs(trace):
+                    reader.index.keep(id, row)
+                yield trace, bool(row.failed)
 
     @property
     def _reader(self) -> SpanReader | None:
@@ -185,8 +214,12 @@ class Finder:
             failed |= self._reader.failed_ids()
         return [root for root in self._roots() if root.trace_id in failed]
 
-    def _traces(self, ids: Mapping[str, float]) -> Sequence[Trace]:
-        """Return some traces, in the order of their ids.
+    def _traces(self, ids: Mapping[str, float]) -> list[Trace]:
+        """Return some traces, in the order of their ids; see `_counted`."""
+        return [trace for trace, _ in self._counted(ids)]
+
+    def _counted(self, ids: Mapping[str, float]) -> list[tuple[Trace, int]]:
+        """Return some traces, in the order of their ids, and how many spans were in files.
 
         Parameters
         ----------
@@ -208,7 +241,8 @@ class Finder:
             if spans:
                 total = len(spans) if found is None else max(found.total, len(spans))
                 notes = self._notes(spans, total, reading)
-                made.append(Trace(id, spans, notes=notes, redactor=self._tracer.redactor))
+                trace = Trace(id, spans, notes=notes, redactor=self._tracer.redactor)
+                made.append((trace, 0 if found is None else found.total))
         return made
 
     def _with_own(self, spans: list[Span], own: list[Span]) -> list[Span]:
@@ -256,6 +290,10 @@ class Finder:
         if self._reader is not None and self._reader.gone_until() is not None:
             hint += f"; older spans are gone ({self._tracer.retention})"
         return NotFoundError(f"{what} in this home", service="trace", hint=hint)
+
+
+def _runs(trace: Trace) -> bool:
+    return any(span.outcome == RUNNING for span in trace.spans)
 
 
 def _began(roots: Iterable[Root]) -> dict[str, float]:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from agentnb.core.trace.index import SpanIndex
 from agentnb.core.trace.lines import (
     DROPPED,
-    NOT_WELL,
-    ROOTS,
     TRACE_ID,
     Source,
     SpanLine,
@@ -22,7 +21,6 @@ from agentnb.core.trace.lines import (
     hits_of,
     line_at,
     process_of,
-    root_in,
     span_in,
     span_of,
 )
@@ -113,6 +111,7 @@ class SpanReader:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.index = SpanIndex(directory)
         self._unreadable = 0
 
     def trace_ids(self, prefix: str) -> list[str]:
@@ -127,15 +126,12 @@ class SpanReader:
 
     def roots(self) -> list[Root]:
         """Return the traces that have a root, a cell or work, newest first."""
+        self.index.refresh()
         found: dict[str, Root] = {}
-        for source in self._sources():
-            for needle in ROOTS:
-                for at in hits(source.data, needle):
-                    line = root_in(line_at(source.data, at))
-                    if line is None:
-                        continue
-                    root = Root(line.trace_id, line.started, line.kind == "cell", source.owner)
-                    found[line.trace_id] = _earlier(root, found.get(line.trace_id))
+        for entry in self.index.files.values():
+            for trace_id, (began, is_cell) in entry.roots.items():
+                root = Root(trace_id, began, is_cell, entry.owner)
+                found[trace_id] = _earlier(root, found.get(trace_id))
         return sorted(found.values(), key=attrgetter("began"), reverse=True)
 
     def traces_with(self, key: str, value: str) -> list[tuple[float, str]]:
@@ -150,14 +146,10 @@ class SpanReader:
         return found
 
     def failed_ids(self) -> set[str]:
-        """Return the ids of the traces in which something failed, or has no end."""
+        """Return the ids of the traces in which something failed, or was begun."""
+        self.index.refresh()
         found: set[str] = set()
-        for source in self._sources():
-            for match in NOT_WELL.finditer(source.data):
-                line = span_in(line_at(source.data, match.start()))
-                if line is not None and line.outcome != "ok":
-                    found.add(line.trace_id)
-        return found
+        return found.union(*(entry.not_well for entry in self.index.files.values()))
 
     def read(self, ids: Iterable[str], since: float = 0.0) -> Reading:
         """Return the spans of traces.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentnb.core.table import Column, Table
-from agentnb.core.trace.view.words import title
+from agentnb.core.trace.listed import row_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +31,8 @@ def table_of(traces: Sequence[Trace], *, failed: bool = False) -> Table:
         Whether only those with failures were looked for.
     """
     rows = [
-        (
-            *(trace.spans[0].began, _name(trace), trace.ms / 1000, len(trace.spans)),
-            *(len({span.process for span in trace.spans}), len(trace.failed), trace.id[:8]),
-        )
-        for trace in traces
-        if trace.spans
+        (row.began, row.name, row.ms / 1000, row.spans, row.processes, row.failed, trace.id[:8])
+        for trace, row in ((trace, row_of(trace)) for trace in traces if len(trace))
     ]
     empty = "no trace has a failure" if failed else "nothing was traced yet"
     return Table(
@@ -46,10 +42,3 @@ def table_of(traces: Sequence[Trace], *, failed: bool = False) -> Table:
         empty=f'{empty}: hub.db.query("select 1") (%db select 1) makes one',
         display=None,
     )
-
-
-def _name(trace: Trace) -> str:
-    """Return the name of a trace: that of its cell or its first root."""
-    roots = trace.roots or trace.spans
-    named = next((span for span in roots if span.kind == "cell"), roots[0])
-    return trace.redactor(title(named))
