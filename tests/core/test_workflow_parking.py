@@ -23,6 +23,9 @@ from agentnb.errors import (
 )
 from tests.waiting import until
 
+on_sqlite = pytest.mark.parametrize("workflow_url", ["sqlite"], indirect=True)
+"""For tests that no statement of the database decides."""
+
 
 class Budget(pydantic.BaseModel):
     eur: int = pydantic.Field(ge=1)
@@ -214,6 +217,7 @@ def test_waits_of_a_task_group_are_asked_together(workflows):
     assert len(entries) <= 4
 
 
+@on_sqlite
 def test_a_swallowed_wait_fails_the_task_for_good(workflows):
     def bot(_, ctx):
         try:
@@ -228,6 +232,7 @@ def test_a_swallowed_wait_fails_the_task_for_good(workflows):
     assert made.task("t").attempt == 1
 
 
+@on_sqlite
 def test_exceptions_are_caught_and_a_wait_is_none(workflows):
     def bot(_, ctx):
         try:
@@ -240,6 +245,7 @@ def test_exceptions_are_caught_and_a_wait_is_none(workflows):
     assert made.wait(20).result == {"t": "answered"}
 
 
+@on_sqlite
 def test_an_entry_that_parks_does_nothing_else(workflows):
     told = []
 
@@ -259,6 +265,7 @@ def test_an_entry_that_parks_does_nothing_else(workflows):
     assert told == ["finally", "finally"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_a_wait_inside_a_step_is_refused(workflows, kind):
     def plain(_, ctx):
@@ -274,6 +281,7 @@ def test_a_wait_inside_a_step_is_refused(workflows, kind):
     assert made.task("t").attempt == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("agent", "reason"),
     [
@@ -312,6 +320,7 @@ def test_a_wait_that_cannot_be_is_refused(workflows, agent, reason):
     assert made.task("t").attempt == 1
 
 
+@on_sqlite
 def test_a_name_that_was_another_kind_of_wait_is_refused(workflows):
     made = park(workflows, lambda _, ctx: ctx.ask("a"), attempts=1)
     workflows.agent("bot", attempts=1)(lambda _, ctx: ctx.sleep(0, "a"))
@@ -336,6 +345,7 @@ def test_an_answer_at_the_moment_of_parking_is_not_lost(workflows):
     thread.join()
 
 
+@on_sqlite
 def test_the_time_out_of_a_task_does_not_count_while_it_is_parked(workflows):
     made = park(workflows, lambda _, ctx: [ctx.sleep(1.2), ctx.ask("a")][1], timeout=1, attempts=1)
     until(lambda: [row[1] for row in made.waits()] == ["a"])

@@ -9,7 +9,8 @@ import msgspec
 from agentnb.core.codec import misfit_of
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError, did_you_mean
 from agentnb.core.moments import moment_of
-from agentnb.core.workflow.parking import end, resume
+from agentnb.core.workflow.parking import end
+from agentnb.core.workflow.resuming import resume
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.transactions import plain
 

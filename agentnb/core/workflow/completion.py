@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.failure import CANCELLED, Failure
+from agentnb.core.workflow.family import end_children, lock_parent, tell_parent
 from agentnb.core.workflow.outbox import CHANNELS, EVENT, NOTE, event_values, note
 from agentnb.core.workflow.transactions import plain
 
@@ -52,7 +53,8 @@ _FREED = "returning id, name, agent, state"
 _COUNT = "update {workflow} set pending = pending - :n where id = :workflow"
 _SHARE = "select 1 from {workflow} where id = :workflow for key share"
 _BAD = """
-select name, state, error from {task} where workflow_id = :workflow and state <> 'completed'
+select name, state, error from {task} where workflow_id = :workflow
+  and state <> 'completed' and looked = 0
 order by case when state in ('failed', 'cancelled') then 0 else 1 end, finished, place limit 1
 """
 # PostgreSQL gets the end of a task in one message: its statements go on only where the first has
@@ -167,8 +169,10 @@ def complete(
     """Complete a task, and free the tasks that need it; return None if it is fenced."""
     text = None if unkept is None else unkept.write()
     values = {"result": result.decode(), "unkept": text, **ref.fence}
-    if tx.postgres:
+    if tx.postgres and ref.parent is None:
         return _complete_at_once(tx, scope, ref, ms, values)
+    share(tx, ref.workflow_id)
+    lock_parent(tx, ref.parent)
     if not tx.run(_COMPLETE, **values):
         return None
     freed: list[tuple[Any, ...]] = []
@@ -178,7 +182,8 @@ def complete(
             if state == "approval":
                 note(tx, scope, ref.workflow_id, "TASK_APPROVAL", task_id=number, task=name)
     _record(tx, scope, ref, "success", ms=round(ms, 1))
-    return Completion("completed", _ready(freed), count(tx, scope, ref.workflow_id, 1))
+    ready = _ready(freed) | tell_parent(tx, scope, ref.parent, ref.id, failed=False)
+    return Completion("completed", ready, count(tx, scope, ref.workflow_id, 1))
 
 
 def _complete_at_once(
@@ -263,6 +268,7 @@ def _again(
     counted: bool,
 ) -> Completion | None:
     share(tx, ref.workflow_id)
+    lock_parent(tx, ref.parent)
     row = tx.row(_CANCELLED, **ref.fence)
     if row is None:
         return None
@@ -304,6 +310,7 @@ def fail(
         As `retry` takes it.
     """
     share(tx, ref.workflow_id)
+    lock_parent(tx, ref.parent)
     row = tx.row(_CANCELLED, **ref.fence)
     if row is None:
         return None
@@ -317,8 +324,9 @@ def _end(
     ended = ref.entry if own else None
     tx.run(_FAIL, state=state, ended=ended, **_words(failure), **ref.fence)
     _record(tx, scope, ref, state, kind=f"TASK_{state.upper()}", error=plain(failure.error))
-    skipped = skip(tx, ref.workflow_id, ref.frees)
-    return Completion(state, {}, count(tx, scope, ref.workflow_id, 1 + skipped))
+    skipped = skip(tx, ref.workflow_id, ref.frees) + end_children(tx, ref.id)
+    ready = tell_parent(tx, scope, ref.parent, ref.id, failed=True)
+    return Completion(state, ready, count(tx, scope, ref.workflow_id, 1 + skipped))
 
 
 def ended_state(tx: Transaction, ref: TaskRef) -> str | None:

@@ -14,6 +14,7 @@ from agentnb.core.errors import Final, TaskNotFound, UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import amount
 from agentnb.core.twins import await_method, twin
+from agentnb.core.workflow.spawning import Spawning
 from agentnb.core.workflow.step_options import StepOptions
 from agentnb.core.workflow.stepping import Stepping
 from agentnb.core.workflow.streams import STREAM
@@ -81,6 +82,7 @@ class Context(Stepping):
     def __init__(self, execution: TaskExecution, task: TaskInfo, *, is_async: bool) -> None:
         super().__init__(execution, set(), is_async=is_async)
         self._waits = Waits(execution)
+        self._spawning = Spawning(execution, self._waits)
         self.task = task
         self._workflow: WorkflowInfo | None = None
         self._inputs: dict[str, Any] | None = None
@@ -434,6 +436,12 @@ class Context(Stepping):
     asleep = delegate("_waits", Waits.asleep)
     sleep_until = delegate("_waits", Waits.sleep_until)
     asleep_until = delegate("_waits", Waits.asleep_until)
+    spawn = delegate("_spawning", Spawning.spawn)
+    aspawn = delegate("_spawning", Spawning.aspawn)
+    map = delegate("_spawning", Spawning.map)
+    amap = delegate("_spawning", Spawning.amap)
+    gather = delegate("_spawning", Spawning.gather)
+    agather = delegate("_spawning", Spawning.agather)
 
     def progress(self, fraction: float | None, message: str = "") -> None:
         """Record the progress of the task.

@@ -9,6 +9,7 @@ import msgspec
 from agentnb.core.errors import RejectedError, TaskNotFound, did_you_mean
 from agentnb.core.workflow.answers import answer
 from agentnb.core.workflow.completion import count, lock, share, skip
+from agentnb.core.workflow.family import tell_parent
 from agentnb.core.workflow.forgetting import forget, forget_from
 from agentnb.core.workflow.outbox import note
 from agentnb.core.workflow.spec import shown
@@ -40,7 +41,7 @@ where id = :task and state = 'approval'
 _AGAIN = """
 update {task} set state = :state, due = case when :state = 'waiting' then {now} else null end,
   ready_at = case when :state = 'waiting' then {now} else null end, missing = :missing,
-  attempt = 0, deaths = 0,
+  attempt = 0, deaths = 0, looked = 0,
   started = null, finished = null, owner = null, cancel = 0, progress = null,
   error = null, traceback = null, message = '', result = null, unkept = null,
   approved_by = case when :state = 'waiting' then approved_by else null end
@@ -68,6 +69,11 @@ _TO_COME = {"waiting", "delayed"}
 _NOW = """
 update {task} set state = 'waiting', due = {now}, ready_at = {now}
 where id = :id returning agent
+"""
+
+# A wait that has timed out with an error would only raise it again.
+_ASK_AGAIN = """
+delete from {task_wait} where task_id = :task and state = 'late' and strict = 1
 """
 
 
@@ -105,17 +111,23 @@ class Control:
             self._note(tx, workflow, "TASK_APPROVED", found, status="approved", by=plain(by))
             return {str(row[0]): 1}
 
-    def reject(self, workflow: str, task: str, reason: str, by: str) -> None:
-        """Let a task that waits for a person not run, nor what needs it."""
+    def reject(self, workflow: str, task: str, reason: str, by: str) -> dict[str, int]:
+        """Let a task that waits for a person not run, nor what needs it.
+
+        Return the agent of a parent that goes on with that.
+        """
         with self._transactions.write() as tx:
             lock(tx, workflow)
             found = self._task(tx, workflow, task)
             why = plain(f"rejected by {by}" + (f": {reason}" if reason else ""))
             if not tx.run(_REJECT, task=found[0], why=why):
                 raise _not_held(workflow, found)
+            parent = tx.rows("select parent from {task} where id = :id", id=found[0])[0][0]
+            ready = tell_parent(tx, self._scope, parent, found[0], failed=True)
             self._note(tx, workflow, "TASK_REJECTED", found, status="rejected", error=why)
             ended = 1 + skip(tx, workflow, found[4])
             count(tx, self._scope, workflow, ended)
+            return ready
 
     def answer(self, workflow: str, task: str, name: str, value: bytes, by: str) -> dict[str, int]:
         """Give the answer to a wait of a task, and return the agent of a task that goes on."""
@@ -152,7 +164,7 @@ class Control:
                 self._refuse_active(workflow, named)
                 forget_from(tx, workflow, named, from_step)
             rows = tx.rows(_TASKS, id=workflow)
-            bad = [row for row in rows if row[2] in {"failed", "cancelled"}]
+            bad = [row for row in rows if row[2] in {"failed", "cancelled"} and not row[10]]
             if task is not None:
                 found = self._task(tx, workflow, task)
                 if from_step is not None and found[2] in _TO_COME:
@@ -172,7 +184,8 @@ class Control:
                     service="workflow",
                     hint=f"retry once it has: {_show(workflow)}",
                 )
-            ready = self._put_back(tx, workflow, rows, _with_needs(rows, {row[1] for row in bad}))
+            again = _with_children(rows, _with_needs(rows, {row[1] for row in bad}))
+            ready = self._put_back(tx, workflow, rows, again)
             sql = (
                 "update {workflow} set state = 'active', error = null, finished = null, "
                 "deadline = case when deadline <= {now} then null else deadline end, pending = "
@@ -199,7 +212,10 @@ class Control:
         while more := {
             name
             for name in state
-            if state[name] == "skipped" and name not in good and good.issuperset(needs[name])
+            if state[name] == "skipped"
+            and name not in good
+            and not by_name[name][10]
+            and good.issuperset(needs[name])
         }:
             good |= more
         ready: dict[str, int] = {}
@@ -207,12 +223,13 @@ class Control:
             done = state[name] == "completed" and name in again
             if not done and state[name] not in {"failed", "cancelled", "skipped"}:
                 continue
-            number, _, _, _, agent, approval, approved_by, _, _ = by_name[name]
+            number, _, _, _, agent, approval, approved_by, *_ = by_name[name]
             missing = sum(state[need] != "completed" or need in again for need in needs[name])
             now = "blocked" if missing else "waiting"
             if now == "waiting" and approval and not approved_by:
                 now = "approval"
             tx.run(_AGAIN, task=number, state=now, missing=missing)
+            tx.run(_ASK_AGAIN, task=number)
             if done:
                 held = [row[7] for row in rows if row[2] == "blocked" and name in needs[row[1]]]
                 self._hold(tx, workflow, held)
@@ -276,7 +293,8 @@ class Control:
 
 
 _TASKS = (
-    "select id, name, state, needs, agent, approval, approved_by, place, unkept from {task} "
+    "select id, name, state, needs, agent, approval, approved_by, place, unkept, parent, looked "
+    "from {task} "
     "where workflow_id = :id order by place"
 )
 
@@ -294,6 +312,22 @@ def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
         more = {need for need in needs.get(left.pop(), ()) if need in needs} - found
         found |= more
         left += more
+    return found
+
+
+def _with_children(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
+    """Return tasks and those of their children that did not complete, however deep.
+
+    A task that runs again would only be given their failures again.
+    """
+    found, ids = set(names), {row[0] for row in rows if row[1] in names}
+    while more := {
+        (row[1], row[0])
+        for row in rows
+        if row[9] in ids and row[1] not in found and row[2] in {"failed", "cancelled", "skipped"}
+    }:
+        found |= {name for name, _ in more}
+        ids |= {number for _, number in more}
     return found
 
 

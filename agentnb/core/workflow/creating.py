@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.registry import Registry
     from agentnb.core.workflow.transactions import Transaction, Transactions
 
-__all__ = ["Creator", "check_name_of_workflow"]
+__all__ = ["Creator", "check_name_of_workflow", "insert_children"]
 
 # Made, cancelled and put back in one transaction each, of some ten seconds.
 _MOST_TASKS = 100_000
@@ -57,6 +57,8 @@ values (:id, :workflow_id, :place, :scope, :name, :agent, :state, :needs, :frees
   :timeout, :backoff, :max_parallel, :approval, 0, '',
   {now}, :due, :ready_at)
 """
+
+_CHILD = _TASK.replace("(id,", "(parent, id,").replace("(:id,", "(:parent, :id,")
 
 
 class Creator:
@@ -191,6 +193,34 @@ class Creator:
                     "workflow %s (%s) waits for agent %s: %s",
                     *(workflow["name"], workflow["id"], agent.name, UNKNOWN),
                 )
+
+    def children(self, tasks: Iterable[Task | Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the rows of tasks that another spawns, for `insert_children`.
+
+        Raises
+        ------
+        UsageError
+            They cannot be made, or one needs another.
+        """
+        given = _checked(tasks)
+        if needing := [task.name for task in given if task.needs]:
+            raise UsageError(
+                f"child {needing[0]!r} has needs=: a child can run when it is spawned",
+                service="workflow",
+                hint="spawn it once those that it needs have ended",
+            )
+        twice = [name for name, n in Counter(task.name for task in given).items() if n > 1]
+        if twice:
+            raise UsageError(
+                f"two children are called {twice[0]!r}",
+                service="workflow",
+                hint="key= names each item: ctx.map(agent, items, key=lambda item: item['id'])",
+            )
+        with self._transactions.read() as tx:
+            agents = self._agents(tx, given)
+        rows = self._rows(given, agents, [[] for _ in given])
+        self._registry.save(self._transactions, {task.agent for task in given} & agents.keys())
+        return rows
 
     def check(
         self,
@@ -340,8 +370,44 @@ def _row(task: Task, agent: Agent, data: str, frees: list[int]) -> dict[str, Any
 
 
 def _insert_tasks(tx: Transaction, made: list[dict[str, Any]], workflow: dict[str, Any]) -> None:
+    _place(tx, made, workflow)
+    tx.many(_TASK, made)
+
+
+def insert_children(
+    tx: Transaction,
+    made: list[dict[str, Any]],
+    workflow: str,
+    scope: str,
+    max_parallel: int | None,
+    *,
+    parent: str,
+    first: int,
+) -> None:
+    """Insert tasks that another has spawned, and complete their rows, in a transaction.
+
+    Parameters
+    ----------
+    made
+        The rows, as `Creator.rows` returns them.
+    workflow, scope, max_parallel
+        Those of the parent.
+    parent
+        The id of the task that spawns them.
+    first
+        The place of the first one.
+    """
+    _place(tx, made, {"id": workflow, "scope": scope, "max_parallel": max_parallel}, first)
+    tx.many(_CHILD, [{**row, "parent": parent} for row in made])
+    tx.run("update {workflow} set pending = pending + :n where id = :id", id=workflow, n=len(made))
+
+
+def _place(
+    tx: Transaction, made: list[dict[str, Any]], workflow: dict[str, Any], first: int = 0
+) -> None:
+    """Give rows their ids, places and states."""
     now = tx.now()
-    for place, row in enumerate(made):
+    for place, row in enumerate(made, first):
         state, due = "blocked", None
         if not row["missing"]:
             state = "approval" if row["approval"] else "delayed" if row["delay"] else "waiting"
@@ -356,4 +422,3 @@ def _insert_tasks(tx: Transaction, made: list[dict[str, Any]], workflow: dict[st
             "ready_at": now if state == "waiting" else None,
             "max_parallel": workflow["max_parallel"],
         }
-    tx.many(_TASK, made)

@@ -16,15 +16,16 @@ from agentnb.core.errors import AgentnbError, RejectedError, UnkeptResult, Usage
 from agentnb.core.failure import words_of
 from agentnb.core.trace import stamp
 from agentnb.core.work.attempt import AttemptStopped
-from agentnb.core.workflow import parking
+from agentnb.core.workflow import children, parking
 from agentnb.core.workflow.context import Context, within
+from agentnb.core.workflow.family import looked
 from agentnb.core.workflow.journal import Journal
 from agentnb.core.workflow.parking import Parked
 from agentnb.core.workflow.stream_writer import StreamWriter
 from agentnb.core.workflow.transactions import check_own, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.codec import Json
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from agentnb.core.trace import ServiceLog
     from agentnb.core.work.attempt import Attempt
     from agentnb.core.workflow.agents import Agent
+    from agentnb.core.workflow.children import Spawned
     from agentnb.core.workflow.claiming import Claimed
+    from agentnb.core.workflow.creating import Creator
     from agentnb.core.workflow.parking import Wait, WaitState
     from agentnb.core.workflow.reading import Reader
     from agentnb.core.workflow.results import Results
@@ -83,6 +86,10 @@ class Surroundings:
         The advice that was given of agents.
     streams
         Keeps what agents stream.
+    creator
+        Makes the tasks that agents spawn.
+    happened
+        Called with the tasks that could run now, by agents, after they were committed.
     """
 
     transactions: Transactions
@@ -96,6 +103,8 @@ class Surroundings:
     log: ServiceLog
     advice: Advice
     streams: Streams
+    creator: Creator
+    happened: Callable[[Mapping[str, int]], object]
 
 
 class TaskExecution:
@@ -191,9 +200,11 @@ class TaskExecution:
         """Come to a wait, and return it as it stands."""
         ref = self.claimed.ref
 
+        enter = children.enter if wait.kind == "tasks" else parking.enter
+
         def write() -> WaitState | None:
             with self.around.transactions.write() as tx:
-                return parking.enter(tx, ref, wait)
+                return enter(tx, ref, wait)
 
         found = self._attempt.persist(write, what=f"the wait {wait.name!r}")
         if found is None:
@@ -222,6 +233,40 @@ class TaskExecution:
         """Log that the answer to a wait was given to another question than it has now."""
         line = f"wait {name!r} was answered as {question!r}: another question needs another name"
         self.say(line, level=logging.WARNING)
+
+    # Children
+
+    def spawn(self, rows: Sequence[dict[str, Any]], at_once: int | None = None) -> Spawned:
+        """Make the children of some rows that are not there, and return all of them."""
+        ref = self.claimed.ref
+
+        def write() -> Spawned | None:
+            with self.around.transactions.write() as tx:
+                return children.spawn(tx, ref, rows, at_once)
+
+        found = self._attempt.persist(write, what="the children")
+        if found is None:
+            self._attempt.lose()
+            self._attempt.check()
+            raise AssertionError  # it is lost
+        if found.ready:
+            self.around.happened(found.ready)
+        return found
+
+    def look_at(self, ids: Sequence[str]) -> dict[str, children.ChildState]:
+        """Return how some children stand, by their ids."""
+        with self.around.transactions.read() as tx:
+            return {one.id: one for one in children.look(tx, ids)}
+
+    def looked(self, child: str) -> None:
+        """Note that the agent was given the failure of a child."""
+
+        def write() -> bool:
+            with self.around.transactions.write() as tx:
+                looked(tx, self.claimed.ref, child)
+            return True
+
+        self._write(write, "the failure of a child")
 
     # Steps
 

@@ -16,6 +16,7 @@ __all__ = ["forget", "forget_from"]
 _ONE = "delete from {task_step} where task_id = :id and name = :step"
 _WHEN = "select created from {task_step} where task_id = :id and name = :step"
 _FROM = "delete from {task_step} where task_id = :id and created >= :created"
+_WAITS_FROM = "delete from {task_wait} where task_id = :id and created >= :created"
 _NAMES = "select name from {task_step} where task_id = :id order by created, name"
 
 
@@ -43,6 +44,7 @@ def forget_from(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str
     if row is None:
         raise _missing(tx, workflow, task, step)
     tx.run(_FROM, id=task[0], created=row[0])
+    tx.run(_WAITS_FROM, id=task[0], created=row[0])
 
 
 def _missing(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> NotFoundError:

@@ -696,6 +696,8 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self._log,
             self._advice,
             self._streams,
+            self._creator,
+            self._happened,
         )
 
     def _inline_worker(
@@ -953,8 +955,8 @@ class Orchestrator(AgentLimits, WorkflowControls):
         found = self.get(workflow)
         why = self._redactor(text("reason", reason))
         with self._span("reject", found, task=task):
-            self._control.reject(found.id, task, why, text("by", by or _user()))
-        self._happened({})
+            ready = self._control.reject(found.id, task, why, text("by", by or _user()))
+        self._happened(ready)
         return found.refresh()
 
     def answer(

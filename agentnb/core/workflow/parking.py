@@ -8,7 +8,7 @@ meanwhile. All that ends a wait locks the row of its task first, so that none is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentnb.core.failure import CANCELLED, Failure
 from agentnb.core.work.attempt import Suspended
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.claiming import TaskRef
     from agentnb.core.workflow.transactions import Transaction
 
-__all__ = ["Parked", "Wait", "WaitState", "end", "enter", "find", "park", "reopen", "resume"]
+__all__ = ["Parked", "Wait", "WaitState", "end", "enter", "find", "park", "reopen"]
 
 _FENCE = "id = :id and owner = :owner and entry = :entry and state = 'active'"
 _HELD = f"select began, scope from {{task}} where {_FENCE} {{lock}}"
@@ -60,12 +60,6 @@ _PARK = f"""
 update {{task}} set state = :state, owner = null, ended = entry, deaths = 0, attempt = attempt - 1,
   due = case when :state = 'waiting' then {{now}} else :due end where {_FENCE}
 """
-_RESUME = """
-update {task} set state = 'waiting', due = {now} where id = :id and state = 'parked'
-  and exists (select 1 from {task_wait} w where w.task_id = {task}.id and w.entry = {task}.entry
-    and w.state <> 'open')
-returning name, agent, workflow_id
-"""
 
 
 class Parked(Suspended):
@@ -90,7 +84,8 @@ class Wait:
     what
         The event or the tasks, as JSON.
     remaining, strict
-        How many tasks have to end, and whether the first that fails ends the wait.
+        How many tasks have to end, and whether the first that fails ends the wait. A question is
+        strict if its time-out is an error.
     seconds, until
         The time-out: seconds from the first entry, or a time since the epoch; None for none.
     since
@@ -226,20 +221,3 @@ def park(tx: Transaction, scope: str, ref: TaskRef) -> Completion | None:
     kinds = sorted({kind for _, kind, *_ in waits})
     note(tx, scope, ref.workflow_id, "TASK_PARKED", **about, waits=names, kinds=kinds)
     return Completion("parked", {})
-
-
-def resume(tx: Transaction, scope: str, task: str, **about: Any) -> dict[str, int]:
-    """Let a parked task be entered again one of whose waits has ended; return its agent.
-
-    Parameters
-    ----------
-    **about
-        More for the event.
-    """
-    row = tx.row(_RESUME, id=task)
-    if row is None:
-        return {}
-    name, agent, workflow = row
-    data = {"task_id": task, "task": name, "agent_id": agent, "status": "resumed", **about}
-    note(tx, scope, workflow, "TASK_RESUMED", **data)
-    return {str(agent): 1}

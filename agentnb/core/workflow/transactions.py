@@ -51,6 +51,7 @@ _POSTGRES = {
     "in_places": "= any(array(select cast(v as int) "
     "from json_array_elements_text(cast(:places as json)) v))",
     "in_names": "= any(array(select json_array_elements_text(cast(:names as json))))",
+    "id_in_what": "cast(:id as text) in (select json_array_elements_text(cast(what as json)))",
     "places": "json_array_elements_text(cast(f.frees as json)) j(value)",
     "a_place": "cast(j.value as integer)",
     "mod": "%%",  # of which the driver makes one
@@ -64,6 +65,7 @@ _SQLITE = {
     "agents": "(select value as agent from json_each(:agents)) a",
     "in_places": "in (select value from json_each(:places))",
     "in_names": "in (select value from json_each(:names))",
+    "id_in_what": ":id in (select value from json_each(what))",
     "places": "json_each(f.frees) j",
     "a_place": "j.value",
     "mod": "%",

@@ -125,6 +125,10 @@ class Waits:
     async def await_(self, request: Request) -> Any:
         """Await the value of a wait; the entry is unwound where it has none."""
         self.begin(request.wait.name)
+        return await self.afinish(request)
+
+    async def afinish(self, request: Request) -> Any:
+        """Await `finish`."""
         call = asyncio.ensure_future(self._execution.around.threads.call(self.finish, request))
         try:
             return await asyncio.shield(call)
@@ -153,6 +157,7 @@ class Waits:
             form=None if schema is None else msgspec.json.encode(schema).decode(),
             addressee=None if to is None else text("to", to),
             seconds=_timeout(timeout, default),
+            strict=default is RAISE,
         )
 
         def read(found: WaitState) -> Any:
