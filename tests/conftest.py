@@ -424,7 +424,7 @@ class Working:
     def pid(self):
         return self.process.pid
 
-    def hear(self, pattern, seconds=30, count=1):
+    def hear(self, pattern, seconds=120, count=1):
         """Wait until so many lines match, and return what was found in the last of them."""
 
         def found():
@@ -436,12 +436,12 @@ class Working:
                 raise AssertionError("\n".join([f"it never said {pattern!r}", *self.lines]))
             return found()
 
-    def end(self, number=signal.SIGTERM, seconds=30):
+    def end(self, number=signal.SIGTERM, seconds=120):
         """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         return self.wait(seconds)
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=120):
         code = self.process.wait(seconds)
         self._reader.join(seconds)
         return code

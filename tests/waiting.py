@@ -7,7 +7,7 @@ import time
 __all__ = ["refresh", "until"]
 
 
-def until(condition, seconds=30.0):
+def until(condition, seconds=120.0):
     """Return what a condition gives as soon as that is true; fail if it never is."""
     end = time.monotonic() + seconds
     while not (found := condition()):
