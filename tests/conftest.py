@@ -533,30 +533,62 @@ def hosts(require_hosts):  # noqa: ARG001 - it skips where there are none
         yield made
 
 
-@pytest.fixture
-def fresh_url(postgres_url):
-    """Return the URL of an empty PostgreSQL database."""
+@contextlib.contextmanager
+def _database(server, template="template1"):
+    """Make a PostgreSQL database as a copy of another, and give its URL."""
     import psycopg
 
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-        yield postgres_url.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {template}")
+        yield server.replace("/postgres?", f"/{name}?")
         connection.execute(f"drop database {name} with (force)")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def workflow_url(request, tmp_path):
-    """Return the URL of an empty database, of each kind that workflows are kept in."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/workflows.db"
-    url = request.getfixturevalue("fresh_url")
+@pytest.fixture
+def fresh_url(postgres_url):
+    """Return the URL of an empty PostgreSQL database."""
+    with _database(postgres_url) as url:
+        yield url
+
+
+def _with_tables(url):
     from agentnb.core.db import Database
     from agentnb.core.workflow.migrating import migrate
 
     with Database(url) as database:
         migrate(database)
-    return url
+
+
+# The migrations take longer than most tests: each starts with a copy of tables that were made once.
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory):
+    """Return a SQLite file that has the tables of workflows, to be copied."""
+    file = tmp_path_factory.mktemp("workflows") / "workflows.db"
+    _with_tables(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_url):
+    """Return the name of a PostgreSQL database that has the tables of workflows, to be copied."""
+    with _database(postgres_url) as url:
+        _with_tables(url)
+        yield url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def workflow_url(request, tmp_path):
+    """Return the URL of a database without workflows, of each kind that they are kept in."""
+    if request.param == "sqlite":
+        file = shutil.copy(request.getfixturevalue("sqlite_with_tables"), tmp_path)
+        yield f"sqlite:///{file}"
+        return
+    template = request.getfixturevalue("postgres_with_tables")
+    with _database(request.getfixturevalue("postgres_url"), template) as url:
+        yield url
 
 
 @pytest.fixture
