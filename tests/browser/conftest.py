@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from contextlib import ExitStack
 from importlib.util import find_spec
 
 import pytest
 
-from .page import Lab
+from .page import SECONDS, Lab
 from .server import Server
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -43,36 +44,51 @@ def lab_server(tmp_path_factory):
         server.stop()
 
 
-@pytest.fixture(scope="module")
-def browser_context(chromium):
-    """Return the context of a browser that stays until a test follows that needs none."""
-    return _browser.context(chromium)
-
-
 class Browser:
-    """One browser for all browser tests of a process, and its driver.
+    """One browser with one page for all browser tests of a process, and its driver.
 
-    The driver keeps an event loop in the main thread, where the other tests expect none.
+    To load JupyterLab takes longer than most tests, and the page keeps it from file to file.
+    Compiled scripts are kept in the browser's folder, for when JupyterLab is loaded again. The
+    driver keeps an event loop in the main thread, where the other tests expect none.
     """
 
     def __init__(self):
         self._open = ExitStack()
         self._context = None
+        self._page = None
 
-    def context(self, program):
-        """Return the context; start the browser if there is none."""
-        from playwright.sync_api import sync_playwright
-
+    def page(self, program):
+        """Return the page; open it, and start the browser, if there is none."""
         if self._context is None:
-            playwright = self._open.enter_context(sync_playwright())
-            found = playwright.chromium.launch(executable_path=program, args=CHROMIUM_OPTIONS)
-            self._open.callback(found.close)
-            self._context = found.new_context(viewport={"width": 1280, "height": 900})
-        return self._context
+            self._context = self._start(program)
+        if self._page is None:
+            self._page = self._context.new_page()
+        return self._page
+
+    def _start(self, program):
+        from playwright.sync_api import expect, sync_playwright
+
+        expect.set_options(timeout=60 * SECONDS)
+        folder = self._open.enter_context(tempfile.TemporaryDirectory(prefix="agentnb-browser-"))
+        playwright = self._open.enter_context(sync_playwright())
+        context = playwright.chromium.launch_persistent_context(
+            folder,
+            executable_path=program,
+            args=CHROMIUM_OPTIONS,
+            viewport={"width": 1280, "height": 900},
+            reduced_motion="reduce",
+        )
+        self._open.callback(context.close)
+        return context
+
+    def leave_page(self):
+        """Close the page, which a test left in a state that nobody knows."""
+        self._page.close()
+        self._page = None
 
     def close(self):
         """End the browser and the driver."""
-        self._context = None
+        self._context = self._page = None
         self._open.close()
 
 
@@ -88,12 +104,10 @@ def pytest_runtest_teardown(item, nextitem):
     return found
 
 
-@pytest.fixture(scope="module")
-def page(browser_context):
-    """Open one page for the browser tests of a file."""
-    page = browser_context.new_page()
-    yield page
-    page.close()
+@pytest.fixture
+def page(chromium):
+    """Return the page of the browser, which stays until a test follows that needs none."""
+    return _browser.page(chromium)
 
 
 @pytest.fixture
@@ -101,7 +115,11 @@ def lab(page, lab_server):
     """Return a page of JupyterLab; the test fails on script errors and on stray requests."""
     lab = Lab(lab_server, page)
     yield lab
-    lab.leave()
+    try:
+        lab.leave()
+    except BaseException:
+        _browser.leave_page()
+        raise
     assert lab.errors == []
     assert lab.strays == []
 

@@ -26,16 +26,14 @@ CLOSE_ALL = """() => {
 IS_EMPTY = "() => !document.querySelector('.jp-NotebookPanel, .jp-Dialog')"
 LIGHT = "JupyterLab Light"
 SECONDS = 1000  # Playwright counts in milliseconds
-VIOLATIONS = """e => axe.run(e, {
-  resultTypes: ['violations'],
-  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
-}).then(r => r.violations.map(v => [v.id, v.nodes.map(
-  n => n.html.slice(0, 200) + ' ' + n.failureSummary.slice(0, 200)).slice(0, 4)]))"""
-
-
-def violations(element):
-    """Return what axe-core finds in an element of a page that has loaded it."""
-    return element.evaluate(VIOLATIONS)
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS = ["color-contrast", "link-in-text-block"]  # the rules that look at colours
+END_TRANSITIONS = """() => document.getAnimations()
+  .filter(one => one instanceof CSSTransition).forEach(one => one.finish())"""
+VIOLATIONS = """([include, runOnly]) => axe.run(
+  {include}, {resultTypes: ['violations'], runOnly, preload: false}
+).then(r => r.violations.map(v => [v.id, v.nodes.map(
+  n => n.html.slice(0, 200) + ' ' + n.failureSummary.slice(0, 200)).slice(0, 12)]))"""
 
 
 class Lab:
@@ -215,16 +213,37 @@ class Lab:
         """Change the theme, such as ``"JupyterLab Dark"``, and wait until it is there."""
         self.command("apputils:change-theme", theme=name)
         self.page.wait_for_function("n => document.body.dataset.jpThemeName === n", arg=name)
+        self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
-    def screenshot(self, name):
-        """Save a picture of the page and return its path.
+    def violations(self, script, elements):
+        """Return what axe-core finds in all elements of a locator, in each theme.
 
-        It goes to the folder in AGENTNB_SCREENSHOTS, or to one beside the notebooks.
+        A theme changes nothing but colours: the other rules are asked once. It may take most of the
+        test's time, as axe-core looks at the whole page each time.
         """
-        folder = Path(os.environ.get("AGENTNB_SCREENSHOTS") or self.root.parent / "screenshots")
-        path = folder / f"{name}.png"
-        self.page.screenshot(path=path)
-        return path
+        self.page.evaluate(script.read_text(encoding="utf-8"))
+        found = []
+        for theme, rules in (("Light", RULES), ("Dark", COLOURS)):
+            self.set_theme(f"JupyterLab {theme}")
+            self.page.evaluate(END_TRANSITIONS)
+            nodes = elements.element_handles()
+            found += [(theme, *one) for one in self.page.evaluate(VIOLATIONS, [nodes, rules])]
+        return found
+
+    def screenshot(self, name, *, element=None, dark=False):
+        """Save a picture of the page, or of an element, in the folder in AGENTNB_SCREENSHOTS.
+
+        With ``dark=True`` a second picture ``NAME_dark`` shows the dark theme. Without a folder
+        nothing happens: a picture takes time.
+        """
+        if not (folder := os.environ.get("AGENTNB_SCREENSHOTS")):
+            return
+        self.page.wait_for_timeout(500)  # until what moves has come to rest
+        (element or self.page).screenshot(path=Path(folder) / f"{name}.png")
+        if dark:
+            self.set_theme("JupyterLab Dark")
+            self.screenshot(f"{name}_dark", element=element)
+            self.set_theme(LIGHT)
 
     def leave(self):
         """Close the notebooks and end their kernels; the next test finds the page as it was."""

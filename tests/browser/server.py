@@ -16,6 +16,8 @@ SETTINGS = {
     # Every cell is in the page, also those far below what is seen.
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+# Parts of JupyterLab that no test uses: they take time each time it is loaded.
+UNUSED = ["debugger", "extensionmanager", "help", "hub", "inspector", "lsp", "terminal", "tooltip"]
 
 
 class Server:
@@ -54,6 +56,11 @@ class Server:
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
+        unused = {f"@jupyterlab/{name}-extension": True for name in UNUSED}
+        unused["nbdime-jupyterlab"] = True
+        path = self._folder / "config_dir" / "labconfig" / "page_config.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"disabledExtensions": unused}))
         left_out = ("AGENTNB_", "JUPYTER", "DATABASE_URL", "REDIS_URL")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         options = [

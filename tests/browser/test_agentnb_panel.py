@@ -49,11 +49,9 @@ def group(panel, name):
     return panel.get_by_role("group", name=name, exact=True)
 
 
-def shot(lab, panel, name):
+def shot(lab, panel, name, *, dark=False):
     lab.page.set_viewport_size({"width": 1280, "height": 1500})
-    lab.page.wait_for_timeout(500)
-    path = lab.screenshot(name)
-    panel.screenshot(path=path)
+    lab.screenshot(name, element=panel, dark=dark)
     lab.page.set_viewport_size({"width": 1280, "height": 900})
 
 
@@ -79,8 +77,7 @@ def test_what_needs_a_person_is_seen_to_by_its_button_and_goes(lab, panel):
     panel.get_by_text("3 jobs of scrape run again").wait_for()
     need.wait_for(state="detached")
     assert lab.execute("print(hub.queue('scrape').counts()['failed'])").strip() == "0"
-    lab.set_theme("JupyterLab Dark")
-    shot(lab, panel, "agentnb_panel_dark")
+    shot(lab, panel, "agentnb_panel_done", dark=True)
 
 
 def test_a_heading_opens_its_panel_and_an_error_its_trace(lab, panel):

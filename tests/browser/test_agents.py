@@ -47,7 +47,4 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     told = lab.output(code_cell(lab, "tell(summary"))
     told.get_by_text('started again: ["code", "tests", "docs"]').wait_for()
     lab.wait_idle()
-    lab.screenshot("agents")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
-    lab.screenshot("agents_dark")
+    lab.screenshot("agents", dark=True)

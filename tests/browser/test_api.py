@@ -36,8 +36,4 @@ def test_replies_are_read_as_tables_and_as_json_in_light_and_dark(lab, web):
     assert "422 Unprocessable" in lab.cell_output_text(3)
     lab.run_cell(4)  # the one before it ended the run
     lab.output(4).get_by_role("cell", name="closed").wait_for()
-    lab.screenshot("api")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.locator("#jupyterlab-splash").wait_for(state="detached")
-    lab.screenshot("api_dark")
-    lab.set_theme("JupyterLab Light")
+    lab.screenshot("api", dark=True)

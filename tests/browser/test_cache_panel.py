@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 SETUP = """\
 %load_ext agentnb
@@ -11,6 +14,8 @@ for number in range(40):
     hub.cache.set(f"user:{number}", {"name": f"user {number}", "roles": ["agent"]}, ttl=900)
 hub.cache.set("rates", {"EUR": 1.1, "CHF": 0.95, "note": "<img src=x onerror=alert(1)>"}, ttl=90)
 hub.cache.set("report", "All tests pass.")"""
+
+ASKED = """[hub.cache.get(key) for key in ["rates"] * 6 + ["nothing"] for _ in range(8)]"""
 
 
 @pytest.fixture
@@ -41,15 +46,10 @@ def test_keys_are_listed_and_a_picked_one_shows_its_value(lab, panel):
         panel.get_by_text("min left", exact=False)
     ).first.wait_for()
     assert panel.locator("img").count() == 0
-    for number in range(8):
-        lab.execute(f"[hub.cache.get('rates') for _ in range(6)], hub.cache.get('no{number}' * 3)")
-        lab.page.wait_for_timeout(2000)
+    lab.execute(ASKED)
     plot = panel.get_by_role("img", name="Hit ratio")
-    assert plot.get_attribute("aria-label").startswith("Hit ratio of this notebook: 8")
-    lab.screenshot("cache_panel")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("cache_panel_dark")
+    expect(plot).to_have_attribute("aria-label", re.compile("^Hit ratio of this notebook: 8"))
+    lab.screenshot("cache_panel", dark=True)
 
 
 def test_a_pattern_is_applied_and_survives_a_refresh(lab, panel):

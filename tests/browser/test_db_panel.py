@@ -42,10 +42,7 @@ def test_a_table_unfolds_into_its_columns_and_shows_its_rows(lab, panel):
     row(panel, "chore").click()
     row(panel, "chore.title").wait_for()
     row(panel, "chore 1").wait_for()
-    lab.screenshot("db_panel")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("db_panel_dark")
+    lab.screenshot("db_panel", dark=True)
 
 
 def test_sql_is_run_and_an_error_is_shown_in_the_panel(lab, panel):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from playwright.sync_api import expect
 
 SETUP = """\
 %load_ext agentnb
@@ -47,12 +50,9 @@ def test_containers_live_with_their_log_and_numbers(lab, panel, tag):
     box.press("Enter")
     panel.get_by_text("of the last", exact=False).wait_for()
     assert "request" not in panel.locator("pre").inner_text()
-    lab.page.wait_for_timeout(4500)  # for the picture: a line needs points
-    assert "%, between" in panel.get_by_role("img", name="Processor").get_attribute("aria-label")
-    lab.screenshot("docker_panel")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("docker_panel_dark")
+    plot = panel.get_by_role("img", name="Processor")
+    expect(plot).to_have_attribute("aria-label", re.compile("%, between"))
+    lab.screenshot("docker_panel", dark=True)
     row(panel, "agentnb-lab-done").click()
     box.fill("")
     box.press("Enter")

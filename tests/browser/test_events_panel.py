@@ -40,15 +40,11 @@ def fill(panel, placeholder, text):
 def test_events_come_by_themselves_and_a_click_shows_the_envelope(lab, panel):
     for burst in range(5):
         lab.execute(f"for n in range({burst * 9}): hub.events.publish('agent.step', {{'n': n}})")
-        lab.page.wait_for_timeout(1000)
     row(panel, '"n": 35').wait_for()
     row(panel, "agent.step").click()
     panel.locator("pre").get_by_text('"traceparent"', exact=False).wait_for()
     assert panel.locator("img").count() == 0
-    lab.screenshot("events_panel")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("events_panel_dark")
+    lab.screenshot("events_panel", dark=True)
 
 
 def test_the_filter_holds_while_events_come(lab, panel):

@@ -47,10 +47,7 @@ def test_a_folder_is_unfolded_and_a_file_is_looked_into(lab, panel):
     lab.screenshot("files_panel")
     row(panel, "plot.png").click()
     panel.locator("img").wait_for()
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("files_panel_dark")
-    lab.set_theme("JupyterLab Light")
+    lab.screenshot("files_panel_plot", dark=True)
     row(panel, "README.md").click()
     panel.locator("pre").get_by_text("The <b>plan</b>", exact=False).wait_for()
     assert panel.locator("pre b").count() == 0

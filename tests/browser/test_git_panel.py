@@ -75,14 +75,11 @@ def test_a_picked_file_shows_what_has_changed_in_it(lab, panel):
     panel.get_by_text("2 to push · origin/main", exact=False).wait_for()
     assert panel.locator("svg[role=img]").get_attribute("aria-label") == "Graph of 4 commits"
     in_view(panel)
-    lab.page.wait_for_timeout(300)
     lab.screenshot("git_panel")
     row(panel, "plan.ipynb").click()
     panel.get_by_text("code cell 2: changed").wait_for()
-    lab.set_theme("JupyterLab Dark")
     in_view(panel)
-    lab.page.wait_for_timeout(500)
-    lab.screenshot("git_panel_dark")
+    lab.screenshot("git_panel_notebook", dark=True)
     row(panel, "notes").click()
     panel.get_by_text("<img src=x onerror=alert(1)>", exact=False).wait_for()
     assert panel.locator("img").count() == 0
@@ -179,12 +176,7 @@ def test_a_conflict_is_shown_side_by_side_and_left_by_mouse(lab):
     panel.get_by_text("theirs: agent/docs").wait_for()
     panel.get_by_text("Merging · 2 files in conflict").wait_for()
     in_view(panel)
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("git_conflict")
-    lab.set_theme("JupyterLab Dark")
-    in_view(panel)
-    lab.page.wait_for_timeout(500)
-    lab.screenshot("git_conflict_dark")
+    lab.screenshot("git_conflict", dark=True)
     press(panel, "Take theirs")
     panel.get_by_text("parser.py: theirs taken and staged").wait_for()
     row(panel, "plan.ipynb").click()
@@ -209,10 +201,7 @@ def test_results_of_the_magic_are_readable_in_light_and_dark(lab):
     lab.output(3).locator("svg[role=img]").wait_for()
     assert lab.output(2).locator("mark").count() > 0
     lab.output(3).scroll_into_view_if_needed()
-    lab.screenshot("git_results")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(500)
-    lab.screenshot("git_results_dark")
+    lab.screenshot("git_results", dark=True)
 
 
 def test_no_repository_says_what_to_type(lab):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 
-def test_a_notebook_is_opened_run_and_shown(lab):
+def test_a_notebook_is_opened_run_and_shown(lab, monkeypatch, tmp_path):
     name = lab.write(
         "tiny.ipynb",
         "1 + 1",
@@ -22,7 +22,9 @@ def test_a_notebook_is_opened_run_and_shown(lab):
     lab.page.wait_for_function(
         "() => document.querySelector('.widget-readout').textContent === '9'"
     )
-    assert lab.screenshot("tiny").stat().st_size > 10_000
+    monkeypatch.setenv("AGENTNB_SCREENSHOTS", str(tmp_path))
+    lab.screenshot("tiny")
+    assert (tmp_path / "tiny.png").stat().st_size > 10_000
 
 
 def test_a_failing_cell_is_told_from_one_that_works(lab):

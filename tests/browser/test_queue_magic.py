@@ -30,7 +30,4 @@ def test_jobs_are_worked_on_and_looked_at(lab):
     lab.page.get_by_text("no worker is running for queue unread", exact=False).wait_for()
     # What the processor printed is in the view of its job, and in no cell.
     assert lab.page.locator(".jp-OutputArea").get_by_text("part 3", exact=False).count() == 1
-    lab.screenshot("queue_magic")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot("queue_magic_dark")
+    lab.screenshot("queue_magic", dark=True)

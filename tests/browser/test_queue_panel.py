@@ -81,11 +81,7 @@ def click(panel, name):
 def see(lab, name):
     """Take a picture in the light theme and one in the dark."""
     lab.page.locator(".agentnb-panel").first.scroll_into_view_if_needed()
-    lab.screenshot(name)
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot(f"{name}_dark")
-    lab.set_theme("JupyterLab Light")
+    lab.screenshot(name, dark=True)
 
 
 def test_queues_jobs_and_workers_move_by_themselves_and_a_click_shows_the_job(lab, panel):

@@ -16,20 +16,6 @@ CELLS = """() => jupyterapp.shell.currentWidget.content.widgets
     cell.model.outputs.toJSON().some(output => output.output_type === 'error')])"""
 
 
-def test_the_first_tutorial_runs_from_top_to_bottom(lab):
-    copy_tutorials(lab.root)
-    lab.open("00_start.ipynb")
-    lab.run_all()  # False: one cell shows an error on purpose
-    lab.screenshot("00_start")
-    lab.page.locator(".agentnb-panel").first.wait_for()
-    lab.page.locator(".agentnb-panel").scroll_into_view_if_needed()
-    lab.page.wait_for_timeout(1500)
-    lab.screenshot("00_start_panel")
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(500)
-    lab.screenshot("00_start_dark")
-
-
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_a_tutorial_runs_whole_and_its_panel_has_something_to_show(lab, name, request):
     if name == "07_docker":
@@ -45,3 +31,5 @@ def test_a_tutorial_runs_whole_and_its_panel_has_something_to_show(lab, name, re
     panels = lab.page.locator(".agentnb-panel:has(.agentnb-table)")
     if any("panel" in source for _, source, *_ in cells):
         panels.first.get_by_role("gridcell").first.wait_for()
+        panels.first.scroll_into_view_if_needed()
+        lab.screenshot(f"{name}_panel", dark=True)

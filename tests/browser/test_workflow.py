@@ -37,11 +37,7 @@ after: publish <- broken"""
 
 def see(lab, name):
     """Take a picture in the light theme and one in the dark."""
-    lab.screenshot(name)
-    lab.set_theme("JupyterLab Dark")
-    lab.page.wait_for_timeout(300)
-    lab.screenshot(f"{name}_dark")
-    lab.set_theme("JupyterLab Light")
+    lab.screenshot(name, dark=True)
 
 
 @pytest.fixture

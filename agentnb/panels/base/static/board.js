@@ -205,8 +205,13 @@ function errorRow(send) {
 const SECTIONS = {
   needs: { title: "", tag: "ul", make: needRow, label: "Needs you" },
   cards: { title: "Services", make: cardRow, aside: "calls in the last 2 min" },
-  queues: { title: "Queues", make: barRow("queue"), open: "queue" },
-  workflows: { title: "Workflows", make: barRow("workflow"), open: "workflow" },
+  queues: { title: "Queues", make: barRow("queue"), open: "queue", label: "Overview of queues" },
+  workflows: {
+    title: "Workflows",
+    make: barRow("workflow"),
+    open: "workflow",
+    label: "Overview of workflows",  // the panel that its heading opens has the title
+  },
   errors: { title: "Last errors", make: errorRow, aside: "%agentnb errors" },
 };
 
