@@ -152,7 +152,21 @@ def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
             and (frame[name].abs() >= EXACT).any()
         ):
             frame[name] = pandas.array(column.to_pylist(), dtype="Int64")
+        elif str(column.type).startswith("decimal128"):
+            floats = column.cast("float64")
+            # Those that come back as the same number are what the rows would have given.
+            if column.type.precision <= _SHORT or _same(floats, column):
+                frame[name] = floats.to_pandas()
     return frame  # type: ignore[no-any-return]  # imported at run time
+
+
+def _same(floats: Any, decimals: Any) -> bool:
+    """Return whether Arrow's floats are the decimals that they were made of."""
+    arrow = need("pyarrow")
+    try:
+        return bool(floats.cast(decimals.type).equals(decimals))
+    except arrow.ArrowInvalid:  # a float beyond the decimals of this type
+        return False
 
 
 def to_polars(

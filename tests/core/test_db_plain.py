@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import decimal
-import subprocess
-import sys
-import threading
 
 import pytest
 
@@ -22,11 +19,9 @@ from agentnb.core.errors import (
 )
 
 
-@pytest.fixture(params=["duckdb", "mariadb"])
-def url(request, tmp_path):
-    if request.param == "duckdb":
-        return f"duckdb:///{tmp_path / 'plain.duckdb'}"
-    return request.getfixturevalue("mariadb_url")
+@pytest.fixture
+def url(mariadb_url):
+    return mariadb_url
 
 
 @pytest.fixture
@@ -38,12 +33,6 @@ def db(url):
 @pytest.fixture
 def mariadb(mariadb_url):
     with Database(mariadb_url) as database:
-        yield database
-
-
-@pytest.fixture
-def duck():
-    with Database("duckdb:///:memory:") as database:
         yield database
 
 
@@ -277,65 +266,6 @@ def test_mariadb_login_database_and_server_have_errors_of_their_own(mariadb_sock
     assert "options" in caught.value.hint
 
 
-def test_duckdb_takes_numbered_dollars_and_refuses_those_of_others(duck):
-    assert duck.query("select :b, :a, :b", {"a": 1, "b": "x"}).rows == [("x", 1, "x")]
-    for text in ("select $1, :a", "select ?, :a", "select $name"):
-        with pytest.raises(UsageError, match="bound by name") as caught:
-            duck.query(text, {"a": 1})
-        assert ":name" in caught.value.hint
-    assert duck.query("select $$:a$$ /* :b /* :c */ */ as x").scalar() == ":a"
-    assert duck.query("select {'k': :a} as s, [1, 2, 3][1:2] as l", {"a": 1}).rows == [
-        ({"k": 1}, [1, 2])
-    ]
-
-
-def test_duckdb_lists_each_table_once(duck):
-    duck.script("""create schema other; create table task (a int); create table other.log (a int);
-        create view seen as select 1; create table agentnb_task (a int)""")
-    with duck.session() as session:
-        session.script("create temp table mine (a int); create temp table task (b int)")
-        found = session.tables()
-        for name, _ in found.rows:
-            assert session.query(f"select count(*) from {name}").scalar() in {0, 1}
-    assert found.rows == [
-        ("seen", "view"), ("task", "table"), ("memory.other.log", "table"),
-        ("temp.main.mine", "table"), ("temp.main.task", "table"),
-    ]  # fmt: skip
-    assert found.note.startswith("1 table of agentnb's own")
-
-
-def test_duckdb_counts_the_rows_that_it_changed(duck):
-    duck.execute("create table t (a int)")
-    assert duck.execute("insert into t values (1), (2), (3)").rowcount == 3
-    assert duck.execute("update t set a = 5 where a > 1").rowcount == 2
-    assert duck.query("insert into t values (7) returning a").rows == [(7,)]
-    assert repr(duck.execute("set threads = 1")) == "done"
-
-
-def test_duckdb_in_memory_is_one_database_for_all_threads_and_within_a_stream(duck):
-    duck.script("create table t (a int); insert into t values (1), (2), (3)")
-    seen = []
-    thread = threading.Thread(
-        target=lambda: seen.append(duck.query("select count(*) from t").scalar())
-    )
-    thread.start()
-    thread.join()
-    assert seen == [3]
-    for chunk in duck.stream("select a from t", chunk=1):
-        duck.execute("insert into t values (:a)", {"a": chunk[0].a + 10})
-    assert duck.query("select count(*) from t").scalar() == 6
-
-
-def test_duckdb_says_what_its_reflection_cannot_do(duck):
-    duck.execute("create table t (a int)")
-    assert "t" in duck.tables().column("name")
-    with pytest.raises(QueryRejected, match="plain support") as caught:
-        duck.describe("t")
-    assert "information_schema.columns" in caught.value.hint
-    sql = "select column_name from information_schema.columns where table_name = 't'"
-    assert duck.query(sql).rows == [("a",)]
-
-
 def test_mariadb_describes_tables_and_names_a_missing_one(mariadb):
     mariadb.execute("create table orders (id int primary key, name varchar(5) not null)")
     rows = {row.column: (row.nullable, row.key) for row in mariadb.describe("orders")}
@@ -343,21 +273,3 @@ def test_mariadb_describes_tables_and_names_a_missing_one(mariadb):
     with pytest.raises(NotFoundError) as caught:
         mariadb.describe("order")
     assert caught.value.hint == "did you mean orders?"
-
-
-def test_duckdb_that_another_process_has_open_is_unavailable(tmp_path):
-    path = tmp_path / "a.duckdb"
-    code = f"import duckdb, sys; c = duckdb.connect({str(path)!r})"
-    code += "; print(1, flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdout.readline()
-        with pytest.raises(UnavailableError, match=f"PID {other.pid}"):
-            Database(f"duckdb:///{path}").query("select 1")
-        other.stdin.close()
-        other.wait(30)
-    with pytest.raises(UnavailableError, match="cannot be reached"):
-        Database(f"duckdb:///{tmp_path / 'no' / 'a.duckdb'}").query("select 1")
-    with pytest.raises(ConfigError, match="configuration parameter"):
-        Database("duckdb:///:memory:?strange=1").query("select 1")

@@ -257,6 +257,8 @@ DEFAULTS = {
     "db_rows": 1000,
     "db_max_bytes": 1_000_000_000,
     "db_pool": 5,
+    "duck_dirs": None,
+    "duck_memory": 0,
     "log_level": logging.INFO,
     "trace_bytes": 200_000_000,
     "trace_days": 7.0,

@@ -49,8 +49,9 @@ def test_a_flood_of_notices_is_cut_and_says_where_the_rest_is(cell, postgres):  
     assert "x.notices" in lines[-1]
 
 
-def test_plain_support_is_said_once_and_listed(cell, run, shell):
-    assert cell("%db connect duck duckdb:///:memory:").count("plain support") == 1
+def test_plain_support_is_said_once_and_listed(cell, run, shell, mariadb_url, monkeypatch):
+    monkeypatch.setenv("PLAIN_URL", mariadb_url)
+    assert cell("%db connect plain --env PLAIN_URL").count("plain support") == 1
     assert cell("%db select 1") == ""
     assert run("%db list").column("support") == ["full", "plain"]
     for line, what in (
@@ -59,7 +60,7 @@ def test_plain_support_is_said_once_and_listed(cell, run, shell):
     ):
         with pytest.raises(UsageError, match=f"plain support, which has no {what}"):
             run(line)
-    assert shell.user_ns["hub"].databases["duck"].support == "plain"
+    assert shell.user_ns["hub"].databases["plain"].support == "plain"
 
 
 def test_copy_is_a_result_and_a_copy_without_data_is_refused(run, postgres):  # noqa: ARG001

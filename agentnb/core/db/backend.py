@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from agentnb.core.db.runner import Runner
+    from agentnb.core.db.sources import Source
     from agentnb.core.db.state import Leaves
     from agentnb.core.db.text import Statement
     from agentnb.core.db.url import Target
@@ -113,6 +115,9 @@ class Backend:
     notifies = False  # whether statements may raise notices
     explain = "explain"
     pings = False  # whether `ping` asks the server
+    takes_frames = False  # whether statements may name frames of their caller
+    fetches_arrow = False  # whether `fetch_arrow` gives what `fetch` would, as Arrow data
+    savepoints = True  # whether a part of a transaction can be undone
     paramstyle = "qmark"
     no_values: Mapping[str, str] = NO_VALUES
 
@@ -274,6 +279,32 @@ class Backend:
         """Return a block whose statements are cancelled when the watch is over."""
         return nullcontext()
 
+    def framed(
+        self,
+        connection: Connection,  # noqa: ARG002 - for those who take frames
+        statement: Statement,  # noqa: ARG002
+        frames: Mapping[str, Any] | None,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """Return a block in which the frames that a statement names are tables."""
+        return nullcontext()
+
+    def fetch_arrow(
+        self,
+        connection: Connection,
+        statement: Statement,
+        sql: str,
+        params: Any,
+        bounds: Bounds,
+    ) -> tuple[Any, bool]:
+        """Execute and fetch as an Arrow table, where `fetches_arrow`.
+
+        Returns
+        -------
+        table, truncated
+            The table, with as many rows as the limit at most, and whether there are more.
+        """
+        raise NotImplementedError
+
     def fetch(
         self,
         connection: Connection,
@@ -324,6 +355,17 @@ class Backend:
     def limited(self, statement: Statement, sql: str, limit: int | None) -> str:  # noqa: ARG002 - PostgreSQL is told
         """Return the SQL with the limit in it, where the database has to be told."""
         return sql
+
+    def load(
+        self,
+        runner: Runner,  # noqa: ARG002 - for those who load in a way of their own
+        connection: Connection,  # noqa: ARG002
+        data: Source,  # noqa: ARG002
+        table: str,  # noqa: ARG002
+        if_exists: str,  # noqa: ARG002
+    ) -> int | None:
+        """Write the rows of a source into a table, and return their number; None to insert them."""
+        return None
 
     def stream(
         self,

@@ -14,6 +14,7 @@ from agentnb.core.db import adbc
 from agentnb.core.db.awaited import StatementThreads
 from agentnb.core.db.awaited_transaction import AwaitedTransaction
 from agentnb.core.db.bounds import MAX_BYTES, Bounds
+from agentnb.core.db.duck import DuckDB, DuckLimits
 from agentnb.core.db.executor import Executor
 from agentnb.core.db.plain import Plain
 from agentnb.core.db.pool import CONNECT_SECONDS, ConnectionPool
@@ -174,6 +175,9 @@ class Database(Executor):
         Makes a relative SQLite path absolute.
     runtime
         Tracer, redactor and logs; default: new ones.
+    duck
+        DuckDB: the folders that its SQL may reach, and its memory; default: the working directory
+        and half of the machine's memory.
 
     Raises
     ------
@@ -205,10 +209,15 @@ class Database(Executor):
         pool_size: int = 5,
         resolve: Callable[[str], Path] | None = None,
         runtime: Runtime | None = None,
+        duck: DuckLimits | None = None,
     ) -> None:
         target = parse(url, resolve) if resolve else parse(url)
         runtime = runtime or Runtime()
-        backend = _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
+        backend: Backend = (
+            DuckDB(target, read_only=read_only, limits=duck)
+            if target.kind == "duckdb"
+            else _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
+        )
         backend.ephemeral = runtime.ephemeral
         runner = DatabaseRunner(
             backend,

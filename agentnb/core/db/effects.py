@@ -154,4 +154,4 @@ def changing(runner: Runner, sql: str) -> list[Statement]:
 def _describes(statement: Statement) -> bool:
     if statement.keyword == "explain":
         return "analyze" not in statement.words
-    return statement.keyword in {"show", "describe"}
+    return statement.keyword in {"show", "describe", "summarize"}

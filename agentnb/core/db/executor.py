@@ -84,6 +84,7 @@ class Executor:
         arrow: bool = False,
         max_bytes: int | None = None,
         preview: int | None = None,
+        frames: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Result:
         """Run one statement and return its rows.
@@ -111,6 +112,9 @@ class Executor:
             Rows at most, for display only: a result that has more shows these and refuses
             to be used as if they were all. A statement that changes or locks rows, or
             calls a function that may write, returns all of its rows.
+        frames
+            DuckDB: frames by name, those of pandas, polars and Arrow among other values. The
+            statement has each one that it names as a table; a table of that name is not covered.
 
         Raises
         ------
@@ -139,7 +143,9 @@ class Executor:
         return self._taped(
             taped.ARROW if arrow else taped.QUERY,
             lambda: self._arguments([statement], params),
-            lambda: self.access.query(statement, params or {}, bounds, watch, arrow=arrow),
+            lambda: self.access.query(
+                statement, params or {}, bounds, watch, arrow=arrow, frames=frames
+            ),
         )
 
     def _arguments(self, statements: Sequence[Statement], params: Any) -> dict[str, Any]:
@@ -167,13 +173,14 @@ class Executor:
         *,
         timeout: float | None = None,
         max_bytes: int | None = None,
+        frames: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Result:
         """Run one statement and return its rows, if it has any.
 
         Parameters
         ----------
-        sql, timeout, max_bytes
+        sql, timeout, max_bytes, frames
             As in `query`.
         params
             Values by name, or a list of such dictionaries: the statement is run for
@@ -203,14 +210,14 @@ class Executor:
             return self._taped(
                 taped.EXECUTE,
                 lambda: self._arguments([statement], one),
-                lambda: self.access.query(statement, one, bounds, Watch(deadline)),
+                lambda: self.access.query(statement, one, bounds, Watch(deadline), frames=frames),
             )
         if active() is not None:
             params = list(params)  # which may be read once
         return self._taped(
             taped.EXECUTE,
             lambda: self._arguments([statement], params),
-            lambda: self._execute_many(statement, params, bounds, deadline),
+            lambda: self._execute_many(statement, params, bounds, deadline, frames),
         )
 
     def _execute_many(
@@ -219,6 +226,7 @@ class Executor:
         params: Sequence[Mapping[str, Any]],
         bounds: Bounds,
         deadline: Deadline,
+        frames: Mapping[str, Any] | None,
     ) -> Result:
         with (
             self.access.span("execute_many", statement.sql) as span,
@@ -226,7 +234,9 @@ class Executor:
         ):
             count = times = 0
             for one in params:
-                count += inner.query(statement, one, bounds, Watch(deadline)).rowcount
+                count += inner.query(
+                    statement, one, bounds, Watch(deadline), frames=frames
+                ).rowcount
                 times += 1
             span.note(rows=count, times=times)
             return Result((), [], statement=statement.sql, rowcount=count, returns_rows=False)
@@ -241,6 +251,7 @@ class Executor:
         timeout: float | None = None,
         max_bytes: int | None = None,
         preview: int | None = None,
+        frames: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Script:
         """Run several statements, one after another, on one connection.
@@ -249,7 +260,7 @@ class Executor:
 
         Parameters
         ----------
-        sql, params, limit, timeout, max_bytes, preview
+        sql, params, limit, timeout, max_bytes, preview, frames
             As in `query`; the bounds hold for each statement.
 
         Raises
@@ -266,7 +277,7 @@ class Executor:
         return self._taped(
             taped.SCRIPT,
             lambda: self._arguments(statements, params),
-            lambda: self._script(statements, params or {}, bounds, watch),
+            lambda: self._script(statements, params or {}, bounds, watch, frames),
         )
 
     def _script(
@@ -275,12 +286,15 @@ class Executor:
         params: Mapping[str, Any],
         bounds: Bounds,
         watch: Watch,
+        frames: Mapping[str, Any] | None,
     ) -> Script:
         results = Script()
         with self.access.explained(), self.access.checkout(watch.deadline) as connection:
             for statement in statements:
                 try:
-                    results.append(self.access.run(connection, statement, params, bounds, watch))
+                    results.append(
+                        self.access.run(connection, statement, params, bounds, watch, frames=frames)
+                    )
                 except AgentnbError as error:
                     if len(statements) == 1:
                         raise

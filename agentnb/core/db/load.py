@@ -49,7 +49,8 @@ def load(
         inner.translated(watch),
         runner.backend.watching(connection, watch),
     ):
-        count = _write(runner, connection, data, table, if_exists)
+        found = runner.backend.load(runner, connection, data, table, if_exists)
+        count = _write(runner, connection, data, table, if_exists) if found is None else found
         span.note(rows=count)
     return Result((), [], statement=f"load {table}", rowcount=count, returns_rows=False)
 
@@ -71,11 +72,7 @@ def _write(runner: Runner, connection: Connection, data: Source, table: str, if_
     space, name = schema.split_name(connection, table)
     exists = inspect(connection).has_table(name, space)
     if exists and if_exists == "fail":
-        raise UsageError(
-            f"the table {table} exists",
-            service="db",
-            hint="if_exists='append' (--append) or 'replace' (--replace)",
-        )
+        raise schema.exists(table)
     replace = exists and if_exists == "replace"
     temporary = replace and schema.is_temporary(connection, table)
     wanted = _table(name, space, data, connection.dialect.name, temporary=temporary)
@@ -161,20 +158,7 @@ def _check_columns(connection: Connection, data: Source, table: str) -> None:
 
     space, name = schema.split_name(connection, table)
     known = [column["name"] for column in inspect(connection).get_columns(name, space)]
-    strange = [name for name, _ in data.columns if name not in known]
-    if strange:
-        raise UsageError(
-            f"{table} has no column {', '.join(strange)}",
-            service="db",
-            hint=f"its columns: {', '.join(known)}{_about_index(strange)}",
-        )
-
-
-def _about_index(strange: list[str]) -> str:
-    """Return what to do about the index of a frame, which is loaded unless it counts rows."""
-    if "index" not in strange:
-        return ""
-    return "; without the index of a frame: frame.reset_index(drop=True)"
+    schema.refuse_strange(data, table, known)
 
 
 def _table(

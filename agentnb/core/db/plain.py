@@ -35,7 +35,6 @@ _PACKAGES = {
     "clickhouse": "clickhouse-sqlalchemy",
     "cockroachdb": "sqlalchemy-cockroachdb 'psycopg[binary]'",
     "databricks": "databricks-sqlalchemy",
-    "duckdb": "duckdb-engine duckdb",
     "mariadb": "pymysql",
     "mariadb+mariadbconnector": "mariadb",
     "mssql": "pyodbc",
@@ -91,11 +90,6 @@ class Plain(Backend):
         """Whether a statement can be stopped."""
         return False
 
-    @property
-    def alone(self) -> bool:
-        """Whether there is one connection only, as to a database in memory."""
-        return self.target.kind == "duckdb" and self.target.url.database in {None, "", ":memory:"}
-
     def adapt(self, value: Any) -> Any:
         """Return a value as drivers take it; refuse what MySQL's would cut without a word.
 
@@ -127,22 +121,6 @@ class Plain(Backend):
         if package == "pymysql":
             return f"%pip install pymysql, and write {kind}+pymysql://"
         return f"%pip install {package}"
-
-    def pool_hint(self) -> str:
-        """Say what to do when no connection is free."""
-        if self.alone:
-            return "in memory there is one connection: end the stream or transaction that has it"
-        return super().pool_hint()
-
-    def engine_options(self, pool_size: int, connect_timeout: float) -> dict[str, Any]:
-        """Return the keywords of ``create_engine``."""
-        options = super().engine_options(pool_size, connect_timeout)
-        if self.alone:
-            from sqlalchemy.pool import QueuePool
-
-            # Every connection would be a database of its own.
-            options |= {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-        return options
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether what `begin` opened is still open."""
@@ -188,12 +166,6 @@ class Plain(Backend):
         columns, rows, count = self._fetch(connection, statement, sql, params, bounds)
         if not self.in_transaction(connection):
             connection.commit()
-        if self.target.kind == "duckdb" and not statement.reads:
-            # It answers with a row where others only count.
-            if columns == ("Count",) and "returning" not in statement.words:
-                return None, [], int(rows[0][0]) if rows else 0
-            if columns == ("Success",) and not rows:
-                return None, [], 0
         return columns, rows, count
 
     def _fetch(

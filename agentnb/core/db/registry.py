@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import close_all
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
+from agentnb.core.extras import require
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
@@ -25,6 +26,8 @@ Named = tuple[Secret, bool]
 """The URL of a connection and whether it is read-only."""
 
 DEFAULT_NAME = "default"
+DUCK_NAME = "duck"
+"""The connection to DuckDB in memory, which is there wherever DuckDB is installed."""
 
 
 @refuse_unknown("db")
@@ -65,11 +68,15 @@ class Databases:
             if name in self._named:
                 url, read_only = self._named[name]
                 return self.connect(name, url, read_only=read_only)
+            if name == DUCK_NAME:
+                require(("duckdb",), "the connection duck", service="db")
+                made = self._open[name] = self._make(name, "duckdb:///:memory:", False)  # noqa: FBT003 - by position
+                return made
             if name != DEFAULT_NAME:
                 raise NotFoundError(
                     f"no connection named {name!r}",
                     service="db",
-                    hint=did_you_mean(name, self.names())
+                    hint=did_you_mean(name, {*self.names(), DUCK_NAME})
                     or f"hub.databases.connect({name!r}, URL) (%db connect {name} --env VARIABLE); "
                     f"there are: {', '.join(self.names())}",
                 )
@@ -134,7 +141,10 @@ class Databases:
         return database
 
     def forget(self, name: str) -> None:
-        """Close a connection and forget its name; nothing happens if there is none."""
+        """Close a connection and forget its name; nothing happens if there is none.
+
+        ``default`` and ``duck`` open anew at their next use.
+        """
         with self._lock:
             database = self._open.pop(name, None)
             self._named.pop(name, None)
@@ -142,8 +152,10 @@ class Databases:
             database.close()
 
     def names(self) -> list[str]:
-        """Return the names that can be used, the default one first."""
-        return [DEFAULT_NAME, *(name for name in list(self._named) if name != DEFAULT_NAME)]
+        """Return the names that can be used, the default one first; ``duck`` once it was used."""
+        own = [DUCK_NAME] if DUCK_NAME in {*self._open, *self._named} else []
+        others = [name for name in list(self._named) if name not in {DEFAULT_NAME, *own}]
+        return [DEFAULT_NAME, *own, *others]
 
     def opened(self) -> list[Database]:
         """Return the databases that have been asked for."""

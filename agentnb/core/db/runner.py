@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.callthreads import current_call
@@ -12,10 +13,11 @@ from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.notices import Notices, notified
 from agentnb.core.db.render import render
-from agentnb.core.db.result import Preview, Result
+from agentnb.core.db.result import ArrowResult, Preview, Result
 from agentnb.core.db.state import leaves
 from agentnb.core.db.text import scan
 from agentnb.core.db.values import LARGEST
+from agentnb.core.errors import UsageError
 from agentnb.core.ranges import seconds, whole
 from agentnb.core.resilience import Deadline
 from agentnb.core.trace.spans import Span
@@ -133,12 +135,18 @@ class Runner(ABC):
         watch: Watch,
         *,
         arrow: bool = False,
+        frames: Mapping[str, Any] | None = None,
     ) -> Result:
         """Run one statement on a lent connection, or through ADBC, and return its rows."""
-        if arrow and (found := self.arrow_result(statement, params, bounds, watch)) is not None:
-            return found
+        own = self.backend.fetches_arrow
+        if arrow and not own:
+            found = self.arrow_result(statement, params, bounds, watch)
+            if found is not None:
+                return found
         with self.explained(), self.checkout(watch.deadline) as connection:
-            result = self.run(connection, statement, params, bounds, watch)
+            result = self.run(
+                connection, statement, params, bounds, watch, arrow=arrow and own, frames=frames
+            )
             self.settle(connection)
             return result
 
@@ -159,13 +167,19 @@ class Runner(ABC):
         params: Mapping[str, Any],
         bounds: Bounds,
         watch: Watch,
+        *,
+        arrow: bool = False,
+        frames: Mapping[str, Any] | None = None,
     ) -> Result:
         """Run one statement on a connection, and return its rows with its notices."""
+        run = partial(
+            self._run_statement, connection, statement, params, bounds, watch, arrow, frames
+        )
         if not self.backend.notifies:
-            return self._run_statement(connection, statement, params, bounds, watch)
+            return run()
         notices = Notices()
         with notified(notices.add):
-            result = self._run_statement(connection, statement, params, bounds, watch)
+            result = run()
         result.notices = notices.all()
         return result
 
@@ -176,16 +190,30 @@ class Runner(ABC):
         params: Mapping[str, Any],
         bounds: Bounds,
         watch: Watch,
+        arrow: bool,  # noqa: FBT001 - given by `run` alone
+        frames: Mapping[str, Any] | None,
     ) -> Result:
+        backend = self.backend
+        if frames is not None and not backend.takes_frames:
+            raise UsageError(
+                f"{backend.kind} takes no frames as tables",
+                service="db",
+                hint='hub.databases["duck"].query(SQL, frames=...) (%db -c duck SQL)',
+            )
         text, values = self.rendered(statement, params)
         with (
             self.span("query", statement.sql) as span,
             self.translated(watch, statement),
-            self.backend.watching(connection, watch),
+            backend.watching(connection, watch),
+            backend.framed(connection, statement, frames),
         ):
             self.mark(connection, statement)
-            bounds = self.backend.bounds(connection, statement, bounds)
-            columns, rows, count = self.backend.fetch(connection, statement, text, values, bounds)
+            bounds = backend.bounds(connection, statement, bounds)
+            if arrow and statement.reads:
+                table, cut = backend.fetch_arrow(connection, statement, text, values, bounds)
+                span.note(rows=table.num_rows)
+                return ArrowResult(table, statement=statement.sql, truncated=cut)
+            columns, rows, count = backend.fetch(connection, statement, text, values, bounds)
             if columns is not None:
                 span.note(rows=len(rows))
             elif count >= 0:  # such as of an insert, and not of a create table

@@ -12,6 +12,7 @@ from agentnb.core.errors import (
     QueryRejected,
     RejectedError,
     TableNotFound,
+    UsageError,
     did_you_mean,
 )
 from agentnb.core.ranges import text
@@ -24,8 +25,20 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from agentnb.core.db.runner import Runner
+    from agentnb.core.db.sources import Source
 
-__all__ = ["columns", "count", "describe", "is_internal", "is_temporary", "quoted", "tables"]
+__all__ = [
+    "columns",
+    "count",
+    "describe",
+    "exists",
+    "is_internal",
+    "is_temporary",
+    "listed",
+    "quoted",
+    "refuse_strange",
+    "tables",
+]
 
 _SYSTEM = {"information_schema", "pg_catalog", "pg_toast", "mysql", "sys", "performance_schema"}
 
@@ -106,7 +119,7 @@ def _names(connection: Connection) -> list[tuple[Any, ...]]:
 
     inspector = inspect(connection)
     rows: list[tuple[Any, ...]] = []
-    for schema, prefix in _schemas(inspector, connection):
+    for schema, prefix in _schemas(inspector):
         rows += [(prefix + name, "table") for name in inspector.get_table_names(schema)]
         rows += [(prefix + name, "view") for name in inspector.get_view_names(schema)]
         if inspector.dialect.name == "postgresql":
@@ -115,14 +128,8 @@ def _names(connection: Connection) -> list[tuple[Any, ...]]:
     return sorted(rows, key=lambda row: ("." in row[0], row[0]))
 
 
-def _schemas(inspector: Any, connection: Connection) -> list[tuple[str | None, str]]:
+def _schemas(inspector: Any) -> list[tuple[str | None, str]]:
     """Return each schema with what its tables have in front of their names."""
-    if inspector.dialect.name == "duckdb":
-        # Without a schema it would give the tables of all, temporary ones included.
-        sql = "select concat(current_database(), '.', current_schema())"
-        here = connection.exec_driver_sql(sql).scalar()
-        names = [name for name in inspector.get_schema_names() if not name.startswith("system.")]
-        return [(name, "" if name == here else f"{name}.") for name in names]
     return [(None, ""), *((name, f"{name}.") for name in _others(inspector))]
 
 
@@ -218,7 +225,9 @@ def is_temporary(connection: Connection, table: str) -> bool:
     schema, name = split_name(connection, table)
     if schema is not None:
         return False
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name == "duckdb":
+        sql = "select 1 from duckdb_tables() where temporary and lower(table_name) = lower($1)"
+    elif connection.dialect.name == "sqlite":
         sql = "select 1 from temp.sqlite_master where type = 'table' and lower(name) = lower(?)"
     else:
         sql = "select 1 from pg_class where oid = to_regclass(%s) and relpersistence = 't'"
@@ -231,6 +240,39 @@ def quoted(connection: Connection, table: str) -> str:
     schema, name = split_name(connection, table)
     quote = connection.dialect.identifier_preparer.quote_identifier
     return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
+
+
+def listed(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:
+    """Return column, type, nullable, default and key of a table; None if there is none."""
+    return _columns(connection, table)
+
+
+def exists(table: str) -> UsageError:
+    """Return the error for a table that is there already."""
+    return UsageError(
+        f"the table {table} exists",
+        service="db",
+        hint="if_exists='append' (--append) or 'replace' (--replace)",
+    )
+
+
+def refuse_strange(data: Source, table: str, known: list[str]) -> None:
+    """Refuse columns that a table does not have.
+
+    Raises
+    ------
+    UsageError
+        There is one.
+    """
+    strange = [name for name, _ in data.columns if name not in known]
+    if strange:
+        index = "index" in strange  # of a frame, which is loaded unless it counts rows
+        about = "; without the index of a frame: frame.reset_index(drop=True)" if index else ""
+        raise UsageError(
+            f"{table} has no column {', '.join(strange)}",
+            service="db",
+            hint=f"its columns: {', '.join(known)}{about}",
+        )
 
 
 def _columns(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:

@@ -24,6 +24,7 @@ __all__ = ["Bind", "Statement", "scan", "split", "tokens"]
 _NOT_A_BIND = re.compile(r"(?:[\w\])\"']|(?<!array)\[)\Z", re.IGNORECASE)
 _IN = re.compile(r"\b(?P<not>not\s+)?in\s*(?P<open>\(?)\s*\Z", re.IGNORECASE)
 _CLOSED = re.compile(r"\s*\)")
+_READS = frozenset({"select", "values", "table", "from"})  # the last is DuckDB's short form
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 # A client's word, which gives semicolons to the bodies of MySQL's procedures.
 _DELIMITER = re.compile(r"[ \t]+(\S+)[^\n]*")
@@ -94,7 +95,7 @@ class Statement:
         """Return whether this only reads, as far as its words tell."""
         if self.keyword == "with":
             return not self.words & {"insert", "update", "delete", "merge", "into"}
-        return self.keyword in {"select", "values", "table"} and "into" not in self.words
+        return self.keyword in _READS and "into" not in self.words
 
 
 @lru_cache(maxsize=512)

@@ -244,6 +244,9 @@ class TransactionRunner(Runner):
     def begun(self, deadline: Deadline, *, folded: bool = False) -> Iterator[TransactionRunner]:
         """Run a block all or nothing within this transaction, which goes on after an error."""
         with self.checkout(deadline), self._folding(folded=folded):
+            if not self.backend.savepoints:
+                yield from self._whole()
+                return
             self._send("savepoint", _sql("savepoint agentnb"))
             try:
                 yield self
@@ -253,6 +256,16 @@ class TransactionRunner(Runner):
                         self._send("rollback", _sql("rollback to savepoint agentnb"))
                 raise
             self._send("release", _sql("release savepoint agentnb"))
+
+    def _whole(self) -> Iterator[TransactionRunner]:
+        """Run a block after whose error all of the transaction is rolled back."""
+        try:
+            yield self
+        except BaseException:
+            if self.open and self.backend.in_transaction(self._connection):
+                with contextlib.suppress(AgentnbError):  # the first error says what happened
+                    self._send("rollback", self.backend.rollback)
+            raise
 
     def arrow_result(
         self, statement: Statement, params: Mapping[str, Any], bounds: Bounds, watch: Watch

@@ -84,6 +84,8 @@ class Target:
     def __str__(self) -> str:
         if self.kind == "sqlite":
             return str(self.path) if self.path else "sqlite in memory"
+        if self.kind == "duckdb" and self.url.database in {None, "", ":memory:"}:
+            return "duckdb in memory"
         # The query may hold a password too (`?password=`).
         return redact(self.url.render_as_string(hide_password=True))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from agentnb.core.services.entry import Check, Main, Service, untimed
 if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database, Databases
+    from agentnb.core.db.duck import DuckLimits
     from agentnb.core.events import EventBus
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
@@ -154,6 +156,20 @@ def make_database(
         pool_size=pool_size or settings.db_pool,
         resolve=settings.resolve,
         runtime=runtime,
+        duck=_duck_limits(settings),
+    )
+
+
+def _duck_limits(settings: Settings) -> DuckLimits:
+    """Return the limits of DuckDB: its SQL reaches the working directory and the workspace."""
+    from agentnb.core.db.duck import DuckLimits
+
+    more = tuple(settings.resolve(one) for one in settings.duck_dirs or ())
+    return DuckLimits(
+        folders=(Path.cwd(), settings.workspace, *more),
+        home=settings.home,
+        memory=f"{settings.duck_memory}B" if settings.duck_memory else None,
+        spill=settings.home / "duck-spill",
     )
 
 
@@ -175,7 +191,10 @@ def default_url(hub: Hub) -> str:
 DATABASES: Service[Databases] = Service(
     "databases",
     _databases,
-    settings=("home", "database_url", "db_max_bytes", "db_pool", "db_rows", "db_timeout"),
+    settings=(
+        *("home", "workspace", "database_url", "db_max_bytes", "db_pool", "db_rows", "db_timeout"),
+        *("duck_dirs", "duck_memory"),
+    ),
     checks=lambda it: [Check(f"db {one.name}", one.kind, one.ping) for one in it.opened()],
     main=Main("db default", "sqlite", ("database_url",), lambda hub: hub.db),
 )

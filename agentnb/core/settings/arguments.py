@@ -38,6 +38,8 @@ class SettingsArguments(TypedDict, total=False):
     db_rows: int | str | None
     db_max_bytes: int | str | None
     db_pool: int | str | None
+    duck_dirs: str | None
+    duck_memory: int | str | None
     cache_wait: float | str | None
     events_log: int | str | None
     events_outbox: int | str | None

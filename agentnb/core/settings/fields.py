@@ -185,6 +185,14 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", read_whole),
     Field(
+        "duck_dirs",
+        "AGENTNB_DUCK_DIRS",
+        None,
+        "more folders that SQL of DuckDB may reach, with commas",
+        _words,
+    ),
+    Field("duck_memory", "AGENTNB_DUCK_MEMORY", "0", "memory of DuckDB; 0: half of it", _limit),
+    Field(
         "cache_wait",
         "AGENTNB_CACHE_WAIT",
         "300",

@@ -80,6 +80,8 @@ class Settings:
     db_rows: int
     db_max_bytes: int
     db_pool: int
+    duck_dirs: tuple[str, ...] | None
+    duck_memory: int
     log_level: int
     trace_bytes: int
     trace_days: float

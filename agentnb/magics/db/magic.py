@@ -109,7 +109,7 @@ class DbMagic(Magic):
     def live(self, kind: str, start: str = "") -> Iterable[str]:
         """Return connections, tables or the notebook's variables for Tab."""
         if kind == "connection":
-            return self.hub.databases.names()
+            return dict.fromkeys([*self.hub.databases.names(), "duck"])
         if kind == "table":
             return self._catalog().tables(start)
         hidden = self.extension.shell.user_ns_hidden

@@ -7,7 +7,7 @@ import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import QueryRejected, UsageError, did_you_mean
+from agentnb.core.errors import QueryRejected, TableNotFound, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,8 @@ _LATE = re.compile(r"\s(-[cn]\s+\w+)\s*\Z")
 _CONTROL = {"begin", "start", "commit", "end", "rollback", "abort"}
 _SQL = (
     *("select", "insert", "update", "delete", "create", "drop", "alter", "with", "explain"),
-    *("begin", "commit", "rollback", "pragma", "vacuum", "values", "replace"),
+    *("begin", "commit", "rollback", "pragma", "vacuum", "values", "replace", "from"),
+    *("summarize", "pivot", "unpivot", "show"),
 )
 
 # No line of a verb has more words after it; longer ones are meant as SQL.
@@ -155,11 +156,13 @@ def run(
     if "tx" in options or held is not None:
         _refuse_control(statements, held, tx="tx" in options)
     if "explain" in options:
-        with executor_of(session, held) as executor, _with_hint(sql, grammar):
+        with executor_of(session, held) as executor, _with_hint(sql, grammar, namespace):
             return shaped(executor.explain(sql, namespace), shape)
     single = len(statements) == 1 or not many
+    if session.access.backend.takes_frames:
+        given["frames"] = namespace
     inside = _transaction(session) if "tx" in options else executor_of(session, held)
-    with inside as executor, _with_hint(sql, grammar):
+    with inside as executor, _with_hint(sql, grammar, namespace):
         if single:
             return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
         return shaped(executor.script(sql, namespace, **given), shape)
@@ -200,10 +203,17 @@ def _transaction(session: Session) -> Iterator[Executor]:
 
 
 @contextmanager
-def _with_hint(sql: str, grammar: Grammar) -> Iterator[None]:
+def _with_hint(sql: str, grammar: Grammar, namespace: Mapping[str, Any]) -> Iterator[None]:
     """Run a block whose error says what was probably meant."""
+    from agentnb.core.db.duck.frames import is_frame
+
     try:
         yield
+    except TableNotFound as error:
+        name = error.message.rpartition(": ")[2]
+        if name in namespace and is_frame(namespace[name]):
+            error.hint = f"{name} is a frame of this notebook: %db -c duck {' '.join(sql.split())}"
+        raise
     except QueryRejected as error:
         raise _with_verb(error, sql, grammar) from error.__cause__
 

@@ -1,0 +1,143 @@
+"""Frames of the caller as tables, for one statement: those that its text names, and no others."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.db.syntax import DUCKDB
+from agentnb.core.db.text import tokens
+from agentnb.core.errors import UsageError
+from agentnb.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from agentnb.core.db.text import Statement
+
+__all__ = ["is_frame", "named", "registered"]
+
+_MAKES_A_VIEW = {"create", "view"}
+_IS_THERE = (
+    "select 1 from (select table_name as name from duckdb_tables() union all "
+    "select view_name from duckdb_views()) where lower(name) = lower($1) limit 1"
+)
+_FRAMES = {
+    "pandas": {"DataFrame", "Series"},
+    "polars": {"DataFrame", "LazyFrame", "Series"},
+    "pyarrow": {"Table", "RecordBatch"},
+}
+
+
+def is_frame(value: Any) -> bool:
+    """Return whether a value is a frame: of pandas, polars or Arrow, or one of ours.
+
+    >>> is_frame(Table(["n"], [(1,)])), is_frame([1])
+    (True, False)
+    """
+    if isinstance(value, Table):
+        return True
+    if isinstance(value, type):
+        return False
+    kind = type(value)
+    if kind.__name__ in _FRAMES.get(kind.__module__.partition(".")[0], ()):
+        return True
+    return hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__")
+
+
+def named(statement: Statement, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the frames of a scope that a statement names.
+
+    Parameters
+    ----------
+    statement
+        The statement; a string or a comment names nothing.
+    scope
+        Values by name, such as the variables of a notebook.
+    """
+    found: dict[str, Any] = {}
+    for kind, text, _ in tokens(statement.sql, DUCKDB):
+        if kind == "quoted":
+            text = text[1:-1].replace(text[0] * 2, text[0])  # noqa: PLW2901 - the name itself
+        elif kind != "word":
+            continue
+        if text not in found and text in scope and is_frame(scope[text]):
+            found[text] = scope[text]
+    return found
+
+
+@contextmanager
+def registered(
+    native: Any, statement: Statement, scope: Mapping[str, Any] | None
+) -> Iterator[None]:
+    """Run a block in which the frames that a statement names are tables of a connection.
+
+    A table or view of the same name is not covered.
+
+    Parameters
+    ----------
+    native
+        DuckDB's connection.
+    statement
+        The statement.
+    scope
+        The frames by name, among other values.
+
+    Raises
+    ------
+    UsageError
+        A frame can be read once only, or the statement would keep it by its name.
+    """
+    frames = named(statement, scope) if scope else {}
+    names = [name for name in frames if not native.execute(_IS_THERE, [name]).fetchall()]
+    if names and statement.words >= _MAKES_A_VIEW and statement.keyword == "create":
+        raise UsageError(
+            f"a view of the frame {names[0]} would be of no use after this statement",
+            service="db",
+            hint="create table NAME as select ...",
+        )
+    made = []
+    try:
+        for name in names:
+            native.register(name, _readable(name, frames[name]))
+            made.append(name)
+        yield
+    finally:
+        for name in made:
+            native.unregister(name)
+
+
+def _readable(name: str, value: Any) -> Any:
+    """Return a frame in a form that DuckDB reads, with its index."""
+    if isinstance(value, Table):
+        return value.arrow()
+    library = type(value).__module__.partition(".")[0]
+    if library == "pandas":
+        return _pandas(value)
+    if library == "polars":
+        return value.to_frame() if type(value).__name__ == "Series" else value
+    if library == "pyarrow" and type(value).__name__ in _FRAMES["pyarrow"]:
+        return value
+    if hasattr(value, "read_next_batch") or hasattr(value, "__next__"):
+        raise UsageError(
+            f"{name} can be read once only",
+            service="db",
+            hint=f"keep it first: {name} = {name}.read_all()",
+        )
+    from agentnb.core.extras import need
+
+    return need("pyarrow").table(value)
+
+
+def _pandas(value: Any) -> Any:
+    frame = value if hasattr(value, "columns") else value.to_frame()
+    index = frame.index
+    counts = type(index).__name__ == "RangeIndex" and index.name is None
+    frame = frame if counts else frame.reset_index()
+    if not frame.columns.is_unique:
+        raise UsageError(
+            f"columns of one name: {', '.join(map(str, frame.columns))}",
+            service="db",
+            hint="rename them first",
+        )
+    return frame
