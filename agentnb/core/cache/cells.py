@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -105,31 +106,51 @@ class CellCache:
         self._home = home
         self._signing: bytes | None = None
 
-    def fingerprint(self, source: str, inputs: Mapping[str, Any]) -> str:
+    def fingerprint(
+        self, source: str, inputs: Mapping[str, Any], *, hint: str | None = None
+    ) -> str:
         """Return a digest of a cell's source and its named inputs.
+
+        Parameters
+        ----------
+        source, inputs
+            Both.
+        hint
+            The way around an input that has no identity, with ``{}`` for its name.
 
         Raises
         ------
         UsageError
             An input cannot be stored, so it cannot be compared either.
         """
-        digest = hashlib.sha256(source.strip().encode())
+        digest = hashlib.sha256(source.strip().encode("utf-8", "surrogatepass"))
         for name, value in sorted(inputs.items()):
-            digest.update(f"\0{name}\0".encode() + self._identity_of(name, value))
+            try:
+                identity = self._identity_of(name, value)
+            except UsageError as error:
+                if hint is None:
+                    raise
+                raise UsageError(error.message, service="cache", hint=hint.format(name)) from error
+            digest.update(f"\0{name}\0".encode() + identity)
         return digest.hexdigest()
 
     def _identity_of(self, name: str, value: Any) -> bytes:
         """Return bytes that only equal inputs share; a function counts by its code."""
-        if callable(value) and not isinstance(value, type):
-            try:
-                return digest_of(value, whole=True).encode()
-            except UnstorableError as error:
-                raise UsageError(
-                    f"the input {name} has no identity: {error}",
-                    service="cache",
-                    hint="name by --on a value that it is made from",
-                ) from error
-        return self._stored(f"the input {name}", value)[0]
+        if isinstance(value, ModuleType):
+            version = getattr(value, "__version__", "")
+            return f"module {value.__name__} {version}".encode()
+        if not callable(value):
+            return self._stored(f"the input {name}", value)[0]
+        try:
+            if isinstance(value, type):
+                return _identity_of_class(value)
+            return digest_of(value, whole=True).encode()
+        except UnstorableError as error:
+            raise UsageError(
+                f"the input {name} has no identity: {error}",
+                service="cache",
+                hint="name by --on a value that it is made from",
+            ) from error
 
     def check(self, key: str, ttl: float | None, tags: Iterable[str]) -> None:
         """Check the key, the time to live and the tags, and that the server answers.
@@ -297,6 +318,20 @@ class CellCache:
 
     def _key(self, key: str) -> str:
         return self._keys.internal("cache-cell", key)
+
+
+def _identity_of_class(kind: type) -> bytes:
+    """Return the name of a class; of one of the notebook its methods and attributes, too."""
+    parts = [f"class {kind.__module__}.{kind.__qualname__}"]
+    if kind.__module__ == "__main__":
+        parts += [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__[1:]]
+        for name, one in sorted(vars(kind).items()):
+            inner = getattr(one, "__func__", None) or getattr(one, "fget", None) or one
+            if isinstance(inner, FunctionType):
+                parts.append(f"{name} {digest_of(inner, whole=True)}")
+            elif not name.startswith("__"):
+                parts.append(f"{name} {one!r}")
+    return "\0".join(parts).encode("utf-8", "replace")
 
 
 def _digest(data: bytes) -> str:

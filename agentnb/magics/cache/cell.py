@@ -48,6 +48,8 @@ class Body:
         The public names that it assigns.
     changed
         Those that it changes a part of only, as in ``d["a"] = 1``.
+    text
+        The source without what does not matter, such as comments.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Body:
         self._filename = filename
         self._flags = flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._tree = ast.parse(source, filename)
+        self.text = f"{ast.dump(self._tree)}{';' if quiet else ''}"
         nodes = self._tree.body
         self._last: ast.Expr | None = None
         if nodes and isinstance(nodes[-1], ast.Expr) and not quiet:

@@ -67,7 +67,7 @@ CELL = Grammar(
                 _TAG,
                 Option(
                     ("--on",),
-                    "run again when these variables change: a,b",
+                    "run again when these variables change: a,b; auto: all that it reads; auto,-a",
                     "NAMES",
                     names,
                     adds=True,

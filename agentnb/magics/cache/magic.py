@@ -38,6 +38,7 @@ _MANY = 10
 _OFFERED = 200
 # Seconds that Tab waits for a server that hangs.
 _TAB_SECONDS = 1.0
+_AUTO = "auto"
 
 
 @magics_class
@@ -75,7 +76,7 @@ class CacheMagic(Magic):
             hidden = self.extension.shell.user_ns_hidden
             names = self.extension.shell.user_ns
             shown = [n for n in names if n[:1] != "_" and n not in hidden]
-            return {"bound": [f":{n}" for n in shown], "variable": shown}.get(kind, ())
+            return {"bound": [f":{n}" for n in shown], "variable": [*shown, _AUTO]}.get(kind, ())
         try:
             keys = self._cache.inspect.complete(start, limit=_OFFERED, timeout=_TAB_SECONDS)
         except AgentnbError:
@@ -184,7 +185,7 @@ class CacheMagic(Magic):
         key, ttl, tags = _text(call, 0), call.options.get("ttl"), tuple(call.options.get("tag", ()))
         source, body = self._body(call.line, call.body or "")
         cells = self._cache.cells
-        print_of = cells.fingerprint(source, self._inputs(call))
+        print_of = self._fingerprint(source, body, call)
         reachable = True
         served = None
         try:
@@ -197,7 +198,8 @@ class CacheMagic(Magic):
             if not reachable:
                 return outcome.value
             return self._keep(key, print_of, outcome, ttl, tags)
-        return self._serve(key, served, quiet="quiet" in call.options)
+        unnamed = [] if "on" in call.options else self._unnamed(source)
+        return self._serve(key, served, unnamed, quiet="quiet" in call.options)
 
     def _keep(
         self,
@@ -231,7 +233,16 @@ class CacheMagic(Magic):
         shell.user_ns.update(kept.names)
         return kept.value
 
-    def _serve(self, key: str, served: CellOutcome, *, quiet: bool) -> Any:
+    def _unnamed(self, source: str) -> list[str]:
+        """Return the values that a cell reads and does not name: their changes are not seen."""
+        names = self.extension.shell.user_ns
+        return [
+            name
+            for name in self._read(source)
+            if not (callable(names[name]) or isinstance(names[name], ModuleType))
+        ]
+
+    def _serve(self, key: str, served: CellOutcome, unnamed: list[str], *, quiet: bool) -> Any:
         """Show a stored outcome again, and return its value."""
         from agentnb.magics.cache.note import bind_missing, show_note
         from agentnb.magics.cache.recording import replay
@@ -239,7 +250,7 @@ class CacheMagic(Magic):
         shell = self.extension.shell
         bind_missing(shell.user_ns, key, served.missing)
         if not quiet:
-            show_note(shell, key, served)
+            show_note(shell, key, served, unnamed)
         replay(shell, served.shown if served.valued or not quiet else served.shown[:-1])
         return served.value
 
@@ -298,17 +309,38 @@ class CacheMagic(Magic):
             shell.execution_count,
         )
 
-    def _inputs(self, call: Call) -> dict[str, Any]:
+    def _fingerprint(self, source: str, body: Body, call: Call) -> str:
+        """Return the digest of the cell and of the inputs that ``--on`` names, or all of them."""
         names = self.extension.shell.user_ns
         requested = call.options.get("on", [])
-        for name in requested:
+        left_out = {name[1:] for name in requested if name.startswith("-")}
+        named = [name for name in requested if not name.startswith("-")]
+        automatic = _AUTO in named
+        if left_out and not automatic:
+            raise UsageError(
+                f"--on {','.join(requested)} leaves out names, but of none",
+                service="cache",
+                hint=f"--on auto,-{min(left_out)} names all that the cell reads but that one",
+            )
+        for name in {*named, *left_out} - {_AUTO}:
             if name not in names:
                 raise NotFoundError(
                     f"there is no variable {name!r} for --on",
                     service="cache",
                     hint=did_you_mean(name, self.variables(), "variables"),
                 )
-        return {name: names[name] for name in requested}
+        if automatic:
+            named = [*self._read(source), *named]
+        inputs = {name: names[name] for name in named if name not in left_out and name != _AUTO}
+        hint = "--on auto,-{} leaves it out" if automatic else None
+        return self._cache.cells.fingerprint(body.text, inputs, hint=hint)
+
+    def _read(self, source: str) -> list[str]:
+        """Return the names of the notebook that a cell reads."""
+        from agentnb.magics.cache.reads import inputs_of
+
+        shell = self.extension.shell
+        return sorted(inputs_of(source, shell.user_ns, shell.user_ns_hidden))
 
 
 def _text(call: Call, at: int) -> str:

@@ -10,6 +10,8 @@ from agentnb.core.errors import NotFoundError
 from agentnb.core.format import ago, duration, time_left
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentnb.core.cache.outcome import CellOutcome
 
 __all__ = ["NotKept", "bind_missing", "is_drawing", "line_of", "show_note", "unkept_note"]
@@ -109,7 +111,7 @@ def line_of(key: str, kept: CellOutcome, now: float) -> str:
     return line
 
 
-def show_note(shell: Any, key: str, kept: CellOutcome) -> None:
+def show_note(shell: Any, key: str, kept: CellOutcome, unnamed: Sequence[str]) -> None:
     """Show the line, where a person is: not where a notebook is run and compared.
 
     A program that runs notebooks sends no id of the cell; a terminal has no kernel.
@@ -119,5 +121,7 @@ def show_note(shell: Any, key: str, kept: CellOutcome) -> None:
     if getattr(shell, "kernel", None) is not None and cell_id(shell) is None:
         return
     line = line_of(key, kept, time())
+    if unnamed:
+        line += f"; reads {', '.join(unnamed)} (not in --on)"
     html = f'<small style="opacity: .6">{escape(line)}</small>'
     shell.display_pub.publish({"text/plain": line, "text/html": html})
