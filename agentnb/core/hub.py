@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from pydantic_ai.models import Model
+
     from agentnb.core.api import APIClient, GitHub
     from agentnb.core.api.arguments import ClientOptions
     from agentnb.core.api.clients import Clients
@@ -474,6 +476,51 @@ class Hub:
         return offer.tools
 
     atools = twin(tools)
+
+    def llm(
+        self,
+        model: str | None = None,
+        *,
+        base_url: str | None = None,
+        key: str | Secret | None = None,
+    ) -> Model:
+        """Return a language model, as a model of pydantic-ai; needs the extra ``ai``.
+
+        Parameters
+        ----------
+        model
+            ``PROVIDER:NAME``; default: ``AGENTNB_LLM``.
+        base_url
+            The address of an API of OpenAI's form; default: ``AGENTNB_LLM_URL``, else the
+            provider's own.
+        key
+            The key, which is masked wherever it could be shown; default: ``AGENTNB_LLM_KEY``, else
+            what the provider's library finds by itself.
+
+        Raises
+        ------
+        ConfigError
+            No model is named, or its packages are not installed.
+        UsageError
+            There is no such provider, or no such address.
+
+        Examples
+        --------
+        ``bot = Agent(hub.llm("openai:MODEL"), name="bot", capabilities=[Durability()])``
+        """
+        from agentnb.core.llm import make_model
+
+        settings = self.settings
+        given = settings.llm_key if key is None else key
+        revealed = given if given is None or isinstance(given, str) else given.reveal()
+        if revealed:
+            settings.redactor.add(revealed)
+        return make_model(
+            settings.llm if model is None else model,
+            settings.llm_url if base_url is None else base_url,
+            revealed or None,
+            settings.redactor,
+        )
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

@@ -274,6 +274,9 @@ DEFAULTS = {
     "git_filters": ("lfs", "nbstripout"),
     "git_credentials": None,
     "mcp_token": None,
+    "llm": None,
+    "llm_url": None,
+    "llm_key": None,
     "serve_token": None,
     "queue_lease": 30.0,
     "executor": "threads",
@@ -386,7 +389,7 @@ def test_every_secret_setting_is_masked_wherever_it_comes_from(load, field, secr
 
 def test_there_are_secret_settings():
     names = {field.name for field in SECRETS}
-    assert names == {"github_token", "git_credentials", "mcp_token", "serve_token"}
+    assert names == {*("github_token", "git_credentials", "llm_key", "mcp_token", "serve_token")}
 
 
 @pytest.mark.parametrize(

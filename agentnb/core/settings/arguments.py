@@ -52,6 +52,9 @@ class SettingsArguments(TypedDict, total=False):
     git_filters: str | None
     git_credentials: str | None
     mcp_token: str | None
+    llm: str | None
+    llm_url: str | None
+    llm_key: str | None
     serve_token: str | None
     queue_lease: float | str | None
     executor: str | None

@@ -97,6 +97,9 @@ class Settings:
     git_filters: tuple[str, ...]
     git_credentials: Secret | None
     mcp_token: Secret | None
+    llm: str | None
+    llm_url: str | None
+    llm_key: Secret | None
     serve_token: Secret | None
     queue_lease: float
     executor: str
@@ -245,8 +248,8 @@ class Settings:
         values = [*self._values.values(), *self._variables.values()]
         found = [password for value in values for password in _passwords(value.text)]
         named = [v.text or "" for name, v in self._variables.items() if is_secret_name(name)]
-        token = [self.github_token.reveal()] if self.github_token else []
-        return list(dict.fromkeys([*found, *token, *(t for t in named if len(t) >= _LONG_ENOUGH)]))
+        tokens = [one.reveal() for one in (self.github_token, self.llm_key) if one]
+        return list(dict.fromkeys([*found, *tokens, *(t for t in named if len(t) >= _LONG_ENOUGH)]))
 
     def unknown_variables(self) -> list[str]:
         """Return the ``AGENTNB_*`` variables that are set but are no settings."""

@@ -1,0 +1,90 @@
+"""Budgets: the requests, tokens and money that an agent may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from agentnb.core.errors import Final
+from agentnb.core.keywords import refuse_unknown
+from agentnb.core.ranges import amount, choice, whole
+
+if TYPE_CHECKING:
+    from agentnb.core.workflow.usage import Usage
+
+__all__ = ["Budget"]
+
+_MOST = 10**15
+
+
+@refuse_unknown("workflow")
+@dataclass(frozen=True)
+class Budget:
+    """The most that the models of a task, or of its workflow, may be asked for.
+
+    A request is refused, and its task fails with no other attempt, once one of the numbers is
+    reached: the last answer may exceed it, no other request follows.
+
+    Parameters
+    ----------
+    requests
+        The number of requests; None for no limit.
+    tokens
+        Input and output tokens together; None for no limit.
+    cost
+        US dollars, of the models whose prices are known; None for no limit.
+    of
+        ``"task"``, or ``"workflow"`` for all tasks of it together.
+
+    Raises
+    ------
+    UsageError
+        One of them is out of its range.
+
+    Examples
+    --------
+    >>> Budget(tokens=50_000, cost=0.5)
+    Budget(requests=None, tokens=50000, cost=0.5, of='task')
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    cost: float | None = None
+    of: Literal["task", "workflow"] = "task"
+
+    def __post_init__(self) -> None:
+        for name in ("requests", "tokens"):
+            value = getattr(self, name)
+            if value is not None:
+                whole(name, value, service="workflow", least=0, most=_MOST)
+        if self.cost is not None:
+            amount("cost", self.cost, service="workflow", most=_MOST, hint="Budget(cost=0.5)")
+        choice("of", self.of, ("task", "workflow"), service="workflow")
+
+    def check(self, used: Usage, name: str) -> None:
+        """Refuse a request where the budget is used up.
+
+        Raises
+        ------
+        Final
+            It is.
+        """
+        for what, most, spent in (
+            ("requests", self.requests, used.requests),
+            ("tokens", self.tokens, used.tokens),
+            ("dollars", self.cost, used.cost),
+        ):
+            if most is not None and spent is not None and spent >= most:
+                used_up = f"${spent:,.6g} of ${most:,.6g}"
+                if what != "dollars":
+                    used_up = f"{spent:,} of {most:,} {what}"
+                raise Final(
+                    f"the budget of {self.of} {name} is used up: {used_up}",
+                    service="workflow",
+                    hint=f"Durability(budget=Budget({self._word(what)}=...)) allows more; then "
+                    "workflow.retry() (%workflow retry WORKFLOW), which pays nothing again",
+                )
+
+    @staticmethod
+    def _word(what: str) -> str:
+        return "cost" if what == "dollars" else what
