@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,19 +58,21 @@ async def decide(
             service="workflow",
             hint="run the agent in the task itself, or with a task of its own (ctx.spawn)",
         )
-    ask = getattr(task, "aask", None)
-    if ask is None:
-        raise Final("tools cannot be approved here", service="workflow")
-    approvals: dict[str, bool | ToolApproved | ToolDenied] = {}
-    for one in requests.approvals:
-        arguments = one.args_as_dict()
-        mark = digest(one.tool_name, arguments)[:12]
-        name = f"{run.prefix}/approve.{ctx.run_step}.{one.tool_name}.{one.tool_call_id}.{mark}"
-        found = await ask(short(name), _question(run, one, arguments), form=Decision)
-        approvals[one.tool_call_id] = (
-            ToolApproved() if found.approve else ToolDenied(found.reason or "A person refused it.")
-        )
-    return DeferredToolResults(approvals=approvals)
+    calls = requests.approvals
+    found = await asyncio.gather(*[_ask(task, run, ctx, one) for one in calls])  # all at once
+    return DeferredToolResults(
+        approvals={one.tool_call_id: said for one, said in zip(calls, found, strict=True)}
+    )
+
+
+async def _ask(
+    task: Context, run: Run, ctx: RunContext[Any], call: ToolCallPart
+) -> ToolApproved | ToolDenied:
+    arguments = call.args_as_dict()
+    mark = digest(call.tool_name, arguments)[:12]
+    name = f"{run.prefix}/approve.{ctx.run_step}.{call.tool_name}.{call.tool_call_id}.{mark}"
+    found = await task.aask(short(name), _question(run, call, arguments), form=Decision)
+    return ToolApproved() if found.approve else ToolDenied(found.reason or "A person refused it.")
 
 
 def _question(run: Run, call: ToolCallPart, arguments: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from agentnb.ai.approvals import decide
 from agentnb.ai.budget import Budget
 from agentnb.ai.errors import final_of, pause_of
 from agentnb.ai.operations import Backend, run_of
-from agentnb.ai.runs import Runs
+from agentnb.ai.runs import Runs, short
 from agentnb.core.errors import Final, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import choice, refused, seconds, texts, whole
@@ -124,10 +124,11 @@ class Durability(BaseDurabilityCapability[Any]):
 
     Examples
     --------
+    >>> import asyncio
     >>> from pydantic_ai import Agent
     >>> from pydantic_ai.models.test import TestModel
     >>> bot = Agent(TestModel(custom_output_text="42"), name="bot", capabilities=[Durability()])
-    >>> bot.run_sync("What is six times seven?").output
+    >>> asyncio.run(bot.run("What is six times seven?")).output
     '42'
     """
 
@@ -214,7 +215,9 @@ class Durability(BaseDurabilityCapability[Any]):
             raise final from error
         pause = pause_of(error)
         if pause is not None:
-            await _sleep(task, pause, run_of(task, self.name, ctx).prefix)
+            # Its name is used in this entry alone: the next one asks the model, and may come back.
+            prefix = run_of(task, self.name, ctx).prefix
+            await task.asleep(pause, name=short(f"{prefix}/busy.{task.entry}"))
         raise error
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[Any]) -> AbstractToolset[Any] | None:
@@ -273,7 +276,6 @@ def _budgets(given: Any) -> tuple[Budget, ...]:
 async def _write(events: AsyncIterable[AgentStreamEvent], options: Options) -> None:
     """Write the words of an answer to the stream of the task, as they come."""
     ctx, size = current_context(), 0
-    write = getattr(ctx, "awrite", None)
     async for event in events:
         text, more = _words(event)
         size += len(text.encode("utf-8", "replace")) + more
@@ -283,8 +285,8 @@ async def _write(events: AsyncIterable[AgentStreamEvent], options: Options) -> N
                 service="workflow",
                 hint="Durability(max_bytes=) allows more; max_tokens of the model's settings less",
             )
-        if write is not None and text:
-            await write(text, stream=options.stream)
+        if ctx is not None and options.stream is not None and text:
+            await ctx.awrite(text, stream=options.stream)
 
 
 def _words(event: AgentStreamEvent) -> tuple[str, int]:
@@ -298,14 +300,6 @@ def _words(event: AgentStreamEvent) -> tuple[str, int]:
             return event.delta.content_delta, 0
         return "", len(repr(event.delta))
     return "", 0
-
-
-async def _sleep(task: Context, pause: float, prefix: str) -> None:
-    """Let the task sleep until its model answers again; its next entry asks it."""
-    sleep = getattr(task, "asleep", None)
-    if sleep is None:
-        return
-    await sleep(pause, name=f"{prefix}/busy.{getattr(task, 'entry', 0)}")
 
 
 class DurableAgent:
@@ -330,9 +324,12 @@ class DurableAgent:
         return done
 
     def run_sync(self, *args: Any, **options: Any) -> AgentRunResult[Any]:
-        """Run the agent as ``agent.run_sync`` does, in a synchronous agent."""
-        with within(self._ctx):
-            done: AgentRunResult[Any] = self.agent.run_sync(*args, **options)
+        """Run the agent and wait for its end, in a synchronous agent of agentnb.
+
+        It runs on the loop of the worker, which keeps the connections of its model.
+        """
+        loop = execution_of(self._ctx).around.loop
+        done: AgentRunResult[Any] = loop.call(lambda: self.run(*args, **options))
         return done
 
 

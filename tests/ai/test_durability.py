@@ -185,7 +185,7 @@ def test_a_synchronous_agent_runs_it_as_well(flows, serve, chat_api):
 def test_outside_of_a_task_it_does_nothing(serve):
     api = serve(["plain"])
     bot = Agent(model_of(api), name="bot", capabilities=[Durability(approve=["*"])])
-    assert bot.run_sync("hi").output == "plain"
+    assert asyncio.run(bot.run("hi")).output == "plain"
     assert not api.requests[0].get("stream")
 
 

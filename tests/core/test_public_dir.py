@@ -20,8 +20,8 @@ PUBLIC = {
     "Hub": """
         aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop atools cache close
         closed databases db docker doctor errors events files git github health logs metrics open
-        llm panel queue queues ready record redis repo reset run_workers runtime settings status stop
-        tools trace tracer variable websocket websockets workflows
+        llm panel queue queues ready record redis repo reset run_workers runtime settings status
+        stop tools trace tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral flight hub_id log redactor tracer",
     "Tracer": """
