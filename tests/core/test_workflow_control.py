@@ -448,3 +448,32 @@ def test_a_task_that_waits_for_its_next_attempt_is_begun_from_a_step_at_once(flo
     workflow.set("steps", delay=3600).retry("steps", from_step="third").wait(20)
     assert calls == ["first", "second step", "third", "third"]
     assert workflow.task("steps").attempt == 2
+
+
+def test_a_parked_task_is_begun_from_a_step_and_asks_again_what_was_asked_after_it(flows):
+    calls, asked = [], []
+
+    @flows.agent("asks")
+    def asks(task, ctx):
+        ctx.step("plan", lambda: calls.append("plan"))
+        asked.append(ctx.ask("first", "One?"))
+        ctx.step("work", lambda: calls.append("work"))
+        asked.append(ctx.ask("second", "Two?"))
+        return asked[-2:]
+
+    flows.work()
+    workflow = flows.create("x", [Task("asks")])
+    until(lambda: workflow.task("asks").state == "parked")
+    workflow.answer("asks", "first", 1)
+    until(lambda: [row.name for row in workflow.waits()] == ["second"])
+    until(lambda: workflow.task("asks").state == "parked")
+    workflow.retry("asks", from_step="work")
+    until(lambda: calls == ["plan", "work", "work"])
+    until(lambda: workflow.task("asks").state == "parked")
+    assert [row.name for row in workflow.waits()] == ["second"]
+    workflow.retry("asks", from_step="first")  # a wait is named, too
+    until(lambda: [row.name for row in workflow.waits()] == ["first"])
+    workflow.answer("asks", "first", 10)
+    until(lambda: [row.name for row in workflow.waits()] == ["second"])
+    assert workflow.answer("asks", "second", 2).wait(20).result == {"asks": [10, 2]}
+    assert calls == ["plan", "work", "work", "work"]

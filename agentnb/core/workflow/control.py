@@ -65,7 +65,7 @@ def cancel(tx: Transaction, scope: str, workflow: str, reason: str) -> bool:
     return True
 
 
-_TO_COME = {"waiting", "delayed"}
+_TO_COME = {"waiting", "delayed", "parked"}
 _NOW = """
 update {task} set state = 'waiting', due = {now}, ready_at = {now}
 where id = :id returning agent

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["forget", "forget_from"]
 
 _ONE = "delete from {task_step} where task_id = :id and name = :step"
-_WHEN = "select created from {task_step} where task_id = :id and name = :step"
-_FROM = "delete from {task_step} where task_id = :id and created >= :created"
-_WAITS_FROM = "delete from {task_wait} where task_id = :id and created >= :created"
-_NAMES = "select name from {task_step} where task_id = :id order by created, name"
+_WHEN = """
+select created from {task_step} where task_id = :id and name = :step
+union all select created from {task_wait} where task_id = :id and name = :step
+"""
+_FROM = tuple(
+    f"delete from {{{table}}} where task_id = :id and created >= :created"
+    for table in ("task_step", "task_wait")
+)
+_NAMES = """
+select name from (select name, created from {task_step} where task_id = :id
+  union all select name, created from {task_wait} where task_id = :id) kept
+order by created, name
+"""
 
 
 def forget(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> None:
@@ -33,7 +42,7 @@ def forget(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> 
 
 
 def forget_from(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> None:
-    """Forget the result of a step of a task, and those that were kept after it.
+    """Forget the result of a step or the answer of a wait, and all that were kept after it.
 
     Raises
     ------
@@ -43,8 +52,8 @@ def forget_from(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str
     row = tx.row(_WHEN, id=task[0], step=plain(str(step)))
     if row is None:
         raise _missing(tx, workflow, task, step)
-    tx.run(_FROM, id=task[0], created=row[0])
-    tx.run(_WAITS_FROM, id=task[0], created=row[0])
+    for statement in _FROM:
+        tx.run(statement, id=task[0], created=row[0])
 
 
 def _missing(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> NotFoundError:

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.wakeup import WakeupBackend
     from agentnb.core.workflow.agents import AgentOptions, SchemaDecorator, SchemalessOptions
     from agentnb.core.workflow.depths import AgentDepth
+    from agentnb.core.workflow.forms import OpenWait
     from agentnb.core.workflow.info import AgentInfo, WorkflowState
     from agentnb.core.workflow.registry import Unknown
     from agentnb.core.workflow.remote import Agents, FarTasks, TaskRecords
@@ -882,8 +883,9 @@ class Orchestrator(AgentLimits, WorkflowControls):
             Only this one of them, and those that it needs; default: all. A task that is done, but
             whose result could not be kept, runs again if it is named here.
         from_step
-            A step of the task: its kept result and those that were kept after it are forgotten. A
-            task that waits or is delayed runs again, too, as soon as a worker has it.
+            A step of the task, or a wait: its kept result and those that were kept after it are
+            forgotten, answers too. A task that waits, is delayed or parked runs again, too, as
+            soon as a worker has it.
 
         Raises
         ------
@@ -1001,6 +1003,10 @@ class Orchestrator(AgentLimits, WorkflowControls):
         """
         number = None if workflow is None else self.get(workflow).id
         return wait_table(self._reader.waits(number), alone=workflow is not None)
+
+    def _open_waits(self, workflow: Workflow | None = None) -> Sequence[OpenWait]:
+        """Return the open waits as panels and magics show them."""
+        return self._reader.open_waits(None if workflow is None else workflow.id)
 
     def prune(self, older_than: float) -> int:
         """Forget the workflows that ended long ago: their tasks, steps, results and events.

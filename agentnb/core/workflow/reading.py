@@ -19,6 +19,7 @@ from agentnb.core.ranges import whole
 from agentnb.core.trace import parse_traceparent
 from agentnb.core.work.identity import is_dead, shared_place
 from agentnb.core.workflow.agent_limits import limits_of
+from agentnb.core.workflow.forms import OpenWait, open_wait
 from agentnb.core.workflow.info import TASK, WORKFLOW_STATES, task_info
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.tables import why_parked
@@ -258,6 +259,10 @@ class Reader:
             return tx.rows(
                 f"{_WAITS}{where}order by w.created, w.name", scope=self._scope, **values
             )
+
+    def open_waits(self, number: str | None) -> list[OpenWait]:
+        """Return the open waits of a workflow, or of all, oldest first."""
+        return [open_wait(row) for row in self.waits(number)]
 
     def log(self, task: str) -> list[str]:
         """Return what the latest attempt at a task has logged, by the task's id."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agentnb.core.callthreads import CallThreads
     from agentnb.core.table import Table
     from agentnb.core.workflow.agent_limits import AgentLimit
+    from agentnb.core.workflow.forms import OpenWait
     from agentnb.core.workflow.info import TaskInfo, WorkflowState
     from agentnb.core.workflow.orchestrator import Orchestrator
     from agentnb.core.workflow.reading import Reader
@@ -332,6 +333,10 @@ class Workflow:
     def answer(self, task: str, name: str, value: Any, by: str | None = None) -> Workflow:
         """Answer a question of a task: see `Orchestrator.answer`."""
         return self._orchestrator.answer(self, task, name, value, by)
+
+    def _open_waits(self) -> list[OpenWait]:
+        """Return its open waits as panels and magics show them."""
+        return self._reader.open_waits(self.id)
 
     def waits(self) -> Table:
         """Return its open waits, oldest first: see `Orchestrator.waits`."""

@@ -67,7 +67,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "run",
-            "run a workflow in this kernel until it ends or waits for approval",
+            "run a workflow in this kernel until it ends or waits for a person",
             _ONE,
             (_CONCURRENCY, _TIMEOUT),
             live=("open",),
@@ -96,6 +96,22 @@ GRAMMAR = Grammar(
             (Option(("--reason",), "why", "TEXT"),),
             live=("asking", "approval"),
             twin="hub.workflows.reject(WORKFLOW, TASK, reason=...)",
+        ),
+        Verb(
+            "waits",
+            "list the open waits of a workflow, or of all: questions, times, events",
+            _ONE,
+            live=("waiting",),
+            twin="hub.workflows.waits(WORKFLOW)",
+        ),
+        Verb(
+            "answer",
+            "answer the question NAME of a task: VALUE is JSON, :name or text; without them the "
+            "open questions",
+            ("[WORKFLOW]", "[TASK]", "[NAME]", "[VALUE]"),
+            (Option(("--by",), "who answers (default: you)", "NAME"),),
+            live=("asked", "asking task", "question"),
+            twin="hub.workflows.answer(WORKFLOW, TASK, NAME, VALUE)",
         ),
         Verb(
             "retry",

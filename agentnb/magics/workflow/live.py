@@ -26,7 +26,9 @@ def look(workflow: Workflow) -> WorkflowView:
     workflow.refresh()
     why = why if workflow.state == "active" else ""
     limits = workflow.limits() if workflow.state == "active" else ()
-    return WorkflowView(workflow, workflow.tasks, why, waited=workflow.waited(), limits=limits)
+    waits = workflow._open_waits() if workflow.state == "active" else ()  # noqa: SLF001 - for magics
+    waited = workflow.waited()
+    return WorkflowView(workflow, workflow.tasks, why, waited=waited, limits=limits, waits=waits)
 
 
 class Live:
@@ -55,7 +57,7 @@ class Live:
             self._print(view)
             return
         drawn = [(task.state, task.progress, task.message, task.attempt) for task in view.tasks]
-        now = (drawn, view.standing, view.why)
+        now = (drawn, view.standing, view.why, view.waits)
         if now != self._drawn:
             self._drawn = now
             self._display(view)
@@ -122,8 +124,9 @@ def follow(
 
 
 def stands_still(view: WorkflowView) -> bool:
-    """Return whether nothing goes on before somebody decides about a task, or resumes it."""
+    """Return whether nothing goes on before somebody decides, answers or resumes it."""
     states = {task.state for task in view.tasks}
     if view.standing == "paused":
         return "active" not in states
-    return "approval" in states and not states & _MOVES
+    asks = "approval" in states or any(one.kind == "ask" for one in view.waits)
+    return asks and not states & _MOVES

@@ -100,7 +100,8 @@ class WorkflowMagic(Magic):
         workflow = self._one(call)
         if len(call.arguments) > 1:
             task = workflow.task(str(call.arguments[1]))
-            return TaskView(workflow, task, workflow.logs(task.name))
+            waits = workflow._open_waits() if task.state == "parked" else ()  # noqa: SLF001 - for magics
+            return TaskView(workflow, task, workflow.logs(task.name), waits)
         return look(workflow)
 
     def do_tasks(self, call: Call) -> Table:
@@ -108,8 +109,10 @@ class WorkflowMagic(Magic):
         from agentnb.magics.workflow.render import tasks_table
 
         state = call.options.get("state")
-        tasks = [task for task in self._one(call).tasks if state in {None, task.state}]
-        return tasks_table(tasks, self._workflows.limits(), empty=f"no {state} task")
+        workflow = self._one(call)
+        waits = workflow._open_waits()  # noqa: SLF001 - for magics
+        tasks = [task for task in workflow.tasks if state in {None, task.state}]
+        return tasks_table(tasks, self._workflows.limits(), waits, empty=f"no {state} task")
 
     def do_events(self, call: Call) -> Any:
         """Return what has happened to a workflow."""
@@ -294,6 +297,28 @@ class WorkflowMagic(Magic):
         for name in names:
             act(workflow, name)
         return Message(f"{workflow.name}: {', '.join(names)} {done}{self._who_works(workflow)}")
+
+    def do_waits(self, call: Call) -> Table:
+        """Return the open waits of a workflow, or of all."""
+        return self._waits(self._one(call) if call.arguments else None)
+
+    def _waits(self, workflow: Workflow | None, kind: str | None = None) -> Table:
+        from agentnb.magics.workflow.asking import wait_table
+
+        found = self._workflows._open_waits(workflow)  # noqa: SLF001 - for the magic
+        found = [one for one in found if kind in {None, one.kind}]
+        ids = dict.fromkeys(one.workflow_id for one in found)
+        return wait_table(found, {number: self._workflows.get(number).name for number in ids})
+
+    def do_answer(self, call: Call) -> Message | Table:
+        """Answer a question, or list them."""
+        from agentnb.magics.workflow.asking import answer
+
+        if not call.arguments:
+            return self._waits(None, "ask")
+        workflow = self._one(call)
+        said = answer(call, self._workflows, workflow)
+        return Message(f"{said}{self._who_works(workflow)}")
 
     def do_retry(self, call: Call) -> Message:
         """Let what has failed run again."""

@@ -22,6 +22,7 @@ _TASKS: dict[str, set[TaskState]] = {
     "failed": {"failed", "cancelled"},
     "unended": set(TASK_STATES) - _ENDED,
 }
+_WAITS = ("waiting", "asked", "asking task", "question")
 _STEPS_OF = 20  # tasks whose steps are looked for
 
 
@@ -34,9 +35,12 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
         The hub's.
     kind
         For tasks ``"task"``, ``"approval"``, ``"failed"`` or ``"unended"``; ``"step"`` for the
-        steps of the newest; for workflows ``"workflow"``,
+        steps of the newest, ``"asking task"`` and ``"question"`` for open questions; for
+        workflows ``"waiting"``, ``"asked"`` (a question), ``"workflow"``,
         ``"open"``, ``"asking"`` (a person), ``"paused"`` or ``"ended"`` (badly).
     """
+    if kind in _WAITS:
+        return _of_waits(workflows, kind)
     found = workflows.list(_STATES.get(kind), _NEWEST)
     if kind in _TASKS:
         wanted = _TASKS[kind]
@@ -54,3 +58,15 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
         found = [one for one in found if one.state in {"failed", "cancelled"}]
     names = dict.fromkeys(one.name for one in found)
     return [*(name for name in names if is_word(name)), *(one.id for one in found)]
+
+
+def _of_waits(workflows: Orchestrator, kind: str) -> list[str]:
+    """Return the workflows, tasks or names of open waits."""
+    rows = [row for row in workflows.waits() if kind == "waiting" or row.kind == "ask"]
+    if kind == "asking task":
+        return list(dict.fromkeys(row.task for row in rows))
+    if kind == "question":
+        return [name for name in dict.fromkeys(row.name for row in rows) if is_word(name)]
+    ids = dict.fromkeys(row.workflow for row in rows)
+    names = dict.fromkeys(workflows.get(number).name for number in list(ids)[:_STEPS_OF])
+    return [*(name for name in names if is_word(name)), *ids]

@@ -10,6 +10,7 @@ from agentnb.core.format import INKS, clock, duration, formatted, short
 from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
+from agentnb.core.workflow.forms import form_words, waits_by_task
 from agentnb.magics.detail import DetailView
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
     from agentnb.core.workflow.agent_limits import AgentLimit
+    from agentnb.core.workflow.forms import OpenWait
 
 __all__ = [
     "TaskView",
@@ -49,6 +51,8 @@ class WorkflowView:
         Seconds in which it did nothing but wait for a person.
     limits
         The limits of agents, by which tasks may wait.
+    waits
+        The open waits of tasks.
     """
 
     def __init__(
@@ -59,8 +63,10 @@ class WorkflowView:
         *,
         waited: float = 0.0,
         limits: Sequence[AgentLimit] = (),
+        waits: Sequence[OpenWait] = (),
     ) -> None:
         self.workflow, self.tasks, self.why = workflow, list(tasks), why
+        self.waits = list(waits)
         self._limits = limits
         self._waited = waited
         # Of that moment: the workflow may be refreshed while this is shown.
@@ -96,7 +102,7 @@ class WorkflowView:
     @property
     def table(self) -> Table:
         """The tasks as a table."""
-        return tasks_table(self.tasks, self._limits)
+        return tasks_table(self.tasks, self._limits, self.waits)
 
     def df(self) -> Any:
         """Return the tasks as a pandas DataFrame."""
@@ -155,12 +161,21 @@ class TaskView(DetailView):
         The task.
     log
         The lines that its latest attempt has logged, the last 200.
+    waits
+        Its open waits.
     """
 
     kind = "task"
 
-    def __init__(self, workflow: Workflow, task: TaskInfo, log: Sequence[str]) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        task: TaskInfo,
+        log: Sequence[str],
+        waits: Sequence[OpenWait] = (),
+    ) -> None:
         self.workflow, self.task, self.log = workflow, task, list(log)
+        self.waits = [one for one in waits if one.task == task.name]
 
     @property
     def rows(self) -> list[tuple[str, str]]:
@@ -175,6 +190,8 @@ class TaskView(DetailView):
             ("attempt", f"{task.attempt} of {task.attempts}" if task.attempt else ""),
             ("data", short(task.data, _LONGEST)),
             ("priority", task.priority or ""),
+            ("waits", "; ".join(one.words for one in self.waits)),
+            ("answer", "; ".join(form_words(one.form) for one in self.waits if one.kind == "ask")),
             ("approved by", task.approved_by),
             ("worker", task.worker),
             ("trace", (task.trace_id or "")[:8]),
@@ -208,9 +225,14 @@ def limits(found: Sequence[AgentLimit], agent: str | None = None) -> Table:
 
 
 def tasks_table(
-    tasks: Sequence[TaskInfo], limits: Sequence[AgentLimit] = (), *, empty: str = "no tasks"
+    tasks: Sequence[TaskInfo],
+    limits: Sequence[AgentLimit] = (),
+    waits: Sequence[OpenWait] = (),
+    *,
+    empty: str = "no tasks",
 ) -> Table:
-    """Return tasks as a table, with the limits that keep some waiting."""
+    """Return tasks as a table, with the limits and the waits that keep some."""
+    parked = waits_by_task(waits)
     reasons = {one.agent: one.reason for one in limits}
     rows = [
         (
@@ -219,7 +241,9 @@ def tasks_table(
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
             took(task),
-            outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
+            parked.get(task.name, "")
+            if task.state == "parked"
+            else outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
         )
         for task in tasks
     ]
