@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.clock import Clock
-from agentnb.core.errors import AgentnbError
+from agentnb.core.errors import AgentnbError, RejectedError, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.testing.arguments import check_hub, mapping_of
 from agentnb.testing.hubs import isolated_hub, remove_keys
@@ -29,6 +29,7 @@ __all__ = ["AgentRun", "arun_agent", "run_agent"]
 
 _INPUT = "agentnb.testing.input"
 _ENDED_SECONDS = 5.0  # it has ended already
+_MORE = 0.001  # due times have fractions of a millisecond
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class _Order:
     data: Any
     inputs: Mapping[str, Any]
     steps: Mapping[str, Any]
+    answers: Mapping[str, Any]
     workflow_data: Any
     attempts: int
     options: RunOptions
@@ -80,6 +82,7 @@ def run_agent(
     *,
     inputs: Mapping[str, Any] | None = None,
     steps: Mapping[str, Any] | None = None,
+    answers: Mapping[str, Any] | None = None,
     workflow_data: Any = None,
     hub: Hub | None = None,
     attempts: int = 1,
@@ -102,6 +105,8 @@ def run_agent(
         The results of the tasks that it needs, by their names: ``ctx.inputs``.
     steps
         The results of steps that an earlier attempt has done, by their names.
+    answers
+        The answers to its questions, by their names: see `Context.ask`. Sleeps are skipped.
     workflow_data
         The data of its workflow: ``ctx.workflow.data``.
     hub
@@ -120,6 +125,8 @@ def run_agent(
         A value has no JSON form, or is not of the schema.
     UnkeptResult
         The result cannot be stored.
+    RejectedError
+        It waits for an answer that is not given, or for an event.
 
     Examples
     --------
@@ -135,6 +142,7 @@ def run_agent(
         data=data,
         inputs=mapping_of("inputs", inputs),
         steps=mapping_of("steps", steps),
+        answers=mapping_of("answers", answers),
         workflow_data=workflow_data,
         attempts=attempts,
         options=options,
@@ -150,6 +158,7 @@ async def arun_agent(
     *,
     inputs: Mapping[str, Any] | None = None,
     steps: Mapping[str, Any] | None = None,
+    answers: Mapping[str, Any] | None = None,
     workflow_data: Any = None,
     hub: Hub | None = None,
     attempts: int = 1,
@@ -161,6 +170,7 @@ async def arun_agent(
         data=data,
         inputs=mapping_of("inputs", inputs),
         steps=mapping_of("steps", steps),
+        answers=mapping_of("answers", answers),
         workflow_data=workflow_data,
         attempts=attempts,
         options=options,
@@ -193,15 +203,19 @@ def _run(hub: Hub, order: _Order, loop: LoopThread | None = None) -> AgentRun:
 
         ran: Ran | None = None
         errors: list[BaseException] = []
+        left = dict(order.answers)
         with workflows._inline_worker(lambda: (_INPUT, agent.name), loop) as worker:  # noqa: SLF001 - as above
             while (found := worker.run_next(keep_steps)) is not None:
                 ran = found
                 if ran.outcome.error is not None:
                     errors.append(ran.outcome.error)
-                if ran.state == "delayed":
-                    clock.advance(worker.due() or 0.0)
+                if ran.state == "parked" and _answered(workflow, task, left):
+                    continue
+                if ran.state in {"delayed", "parked"} and (due := worker.due()) is not None:
+                    clock.advance(due + _MORE)
         if ran is not None and ran.state == "failed" and ran.outcome.error is not None:
             raise errors[-1]
+        _check_ended(workflow, left)
         workflow.wait(_ENDED_SECONDS)
         done = workflow.task(task)
         return AgentRun(
@@ -212,6 +226,33 @@ def _run(hub: Hub, order: _Order, loop: LoopThread | None = None) -> AgentRun:
             workflow.logs(task),
             done.attempt,
             errors,
+        )
+
+
+def _answered(workflow: Workflow, task: str, answers: dict[str, Any]) -> bool:
+    """Answer the open questions of a task that there are answers to; return whether any was."""
+    names = [row["name"] for row in workflow.waits().dicts() if row["kind"] == "ask"]
+    known = [name for name in names if name in answers]
+    for name in known:
+        workflow.answer(task, name, answers.pop(name), by="test")
+    return bool(known)
+
+
+def _check_ended(workflow: Workflow, answers: dict[str, Any]) -> None:
+    """Raise an error for a task that waits on, and for answers that were not asked for."""
+    waits = workflow.waits().dicts()
+    if waits:
+        name, kind = waits[0]["name"], waits[0]["kind"]
+        raise RejectedError(
+            f"the task waits for {name!r}, of kind {kind}, and has no answer",
+            service="testing",
+            hint=f"answers={{{name!r}: ...}}",
+        )
+    if answers:
+        raise UsageError(
+            f"the agent has not asked for {next(iter(answers))!r}",
+            service="testing",
+            hint="answers= names the questions of ctx.ask",
         )
 
 

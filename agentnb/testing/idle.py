@@ -14,6 +14,7 @@ from agentnb.testing.clocks import HubClock
 from agentnb.testing.work import (
     agents_worker,
     busy_events,
+    find_events,
     fire_due,
     fire_workflows,
     open_tasks,
@@ -54,6 +55,9 @@ class IdleReport:
         How many jobs and tasks are delayed, or wait for a rate that has no room.
     approvals
         The tasks that wait for a person, as workflow id and name.
+    parked
+        The tasks that are parked, as workflow id and name: they wait for an answer, an event or a
+        time.
     """
 
     jobs: int = 0
@@ -61,6 +65,7 @@ class IdleReport:
     errors: list[BaseException] = field(default_factory=list)
     delayed: int = 0
     approvals: list[tuple[str, str]] = field(default_factory=list)
+    parked: list[tuple[str, str]] = field(default_factory=list)
 
 
 @refuse_unknown("testing")
@@ -90,7 +95,8 @@ def run_until_idle(
     queues, agents
         Their names; default: all.
     skip
-        Run delayed work as well: the clock is moved to when it is due, see `HubClock.skip`.
+        Run delayed work as well, and end sleeps and time-outs of parked tasks: the clock is moved
+        to when it is due, see `HubClock.skip`.
     approve
         Approve the tasks that wait for a person; or a function that is given each of them, and
         returns whether it is approved or rejected.
@@ -165,6 +171,7 @@ class _Run:
                 self._report.jobs += self._drain(queue_worker(self._hub, one.queue.name))
         workflows = workflows_of(self._hub)
         if workflows is not None:
+            find_events(workflows)
             agents = self._agents_here(workflows) - self._served(workflows)
             if agents:
                 self._report.tasks += self._drain(agents_worker(workflows, agents))
@@ -256,6 +263,7 @@ class _Run:
         tasks: Any = () if workflows is None else self._tasks(workflows)
         report.delayed += sum(state in {"delayed", "waiting"} for *_, state in tasks)
         report.approvals = [(one[0], one[1]) for one in tasks if one[3] == "approval"]
+        report.parked = [(one[0], one[1]) for one in tasks if one[3] == "parked"]
         return report
 
     def _overview(self) -> list[QueueOverview]:

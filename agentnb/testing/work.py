@@ -62,6 +62,14 @@ def fire_workflows(workflows: Orchestrator) -> None:
     workflows._fire_due()  # noqa: SLF001 - as above
 
 
+def find_events(workflows: Orchestrator) -> None:
+    """End the waits of tasks for events that are there."""
+    waits = workflows._event_waits  # noqa: SLF001 - as above
+    if waits is not None:
+        workflows.relay_once()
+        waits.once()
+
+
 def agents_worker(workflows: Orchestrator, agents: Iterable[str]) -> InlineWorker:
     """Return a worker of agents."""
     names = tuple(sorted(agents))
@@ -77,7 +85,7 @@ def sources(hub: Hub) -> list[InlineWorker]:
         agents = {
             agent
             for _, _, agent, state in open_tasks(workflows)
-            if state == "delayed" or (state == "waiting" and agent in rated)
+            if state in {"delayed", "parked"} or (state == "waiting" and agent in rated)
         }
         if agents:
             found.append(agents_worker(workflows, agents))

@@ -69,6 +69,8 @@ def test_a_question_is_answered_as_its_form_and_steps_are_done_once(workflows):
 
     made = park(workflows, bot)
     assert workflows.worker.busy == 0
+    assert (workflows.worker.left(), workflows.worker.parked()) == (0, 1)
+    workflows.worker.wait_until_empty(10)
     assert [tuple(row)[:3] for row in made.waits()] == [("t", "budget", "ask")]
     assert made.task("t").attempt == 0
     made.answer("t", "budget", Budget(eur=5), by="ada")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.errors import NotFoundError, RejectedError, UsageError
 from agentnb.core.workflow import agent
 from agentnb.testing import arun_agent, run_agent
 
@@ -161,3 +161,25 @@ def test_an_input_may_have_the_name_of_the_agent(hub):
 def test_an_unknown_option_is_an_error(hub):
     with pytest.raises(UsageError, match="timout"):
         run_agent(lambda _: 1, timout=3, hub=hub)
+
+
+def test_questions_are_answered_and_sleeps_are_skipped(hub):
+    def travel(_, ctx):
+        ctx.sleep(86_400)
+        budget = ctx.ask("budget", form=int)
+        return [budget, ctx.ask("hotel", timeout=3600, default="none"), ctx.entry]
+
+    assert run_agent(travel, answers={"budget": 5}, hub=hub).result == [5, "none", 4]
+
+    async def awaited(_, ctx):
+        return await ctx.aask("budget")
+
+    assert asyncio.run(arun_agent(awaited, answers={"budget": 6}, hub=hub)).result == 6
+
+
+def test_a_question_without_an_answer_and_an_answer_without_a_question_are_errors(hub):
+    with pytest.raises(RejectedError, match="waits for 'budget', of kind ask") as caught:
+        run_agent(lambda _, ctx: ctx.ask("budget"), hub=hub)
+    assert caught.value.hint == "answers={'budget': ...}"
+    with pytest.raises(UsageError, match="has not asked for 'other'"):
+        run_agent(lambda _, ctx: ctx.ask("budget"), answers={"budget": 1, "other": 2}, hub=hub)

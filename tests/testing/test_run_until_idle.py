@@ -284,3 +284,24 @@ def test_a_paused_workflow_is_named_and_a_deadline_passes_by_the_clock(hub, cloc
     assert run_until_idle(hub).tasks == 0
     state = hub.db.query("select state from agentnb_workflow").scalar()  # without a look at it
     assert (state, workflow.refresh().error) == ("cancelled", "deadline")
+
+
+def test_parked_tasks_are_left_and_their_sleeps_and_events_are_not_waited_for(hub):
+    @agent("nap")
+    def nap(_, ctx):
+        ctx.sleep(86_400)
+        event = ctx.wait_event("order.*")
+        return [event.data, ctx.ask("sure?")]
+
+    made = module(nap=nap)
+    run_until_idle(hub, made)
+    workflow = hub.workflows.create("w", [Task("nap")])
+    assert run_until_idle(hub).parked == [(workflow.id, "nap")]
+    assert workflow.waits()[0][2] == "sleep"
+    run_until_idle(hub, skip=True)
+    assert workflow.waits()[0][2] == "event"
+    hub.events.publish("order.paid", 7)
+    run_until_idle(hub)
+    workflow.answer("nap", "sure?", "yes")
+    assert run_until_idle(hub).parked == []
+    assert workflow.refresh().result == {"nap": [7, "yes"]}

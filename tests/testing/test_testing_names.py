@@ -17,7 +17,7 @@ NAMES = """
 PUBLIC = {
     "AgentRun": "attempts errors logs message progress result steps",
     "HubClock": "advance offset skip time",
-    "IdleReport": "approvals delayed errors jobs tasks",
+    "IdleReport": "approvals delayed errors jobs tasks parked",
     "JobRun": "attempts errors logs progress result",
     "TapeReplay": "check hub job next outcome run steps unit",
     "RecordedEvents": "assert_events channels close count index on settle",

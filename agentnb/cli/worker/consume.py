@@ -48,7 +48,12 @@ def consume(
         screen.say(line)
 
     def is_done() -> bool:
-        return draining is not None and draining.done() and (agents is None or not agents.left)
+        done = draining is not None and draining.done() and (agents is None or not agents.left)
+        if done and agents is not None and (parked := agents.parked):
+            noun = "task is" if parked == 1 else "tasks are"
+            screen.clear()
+            screen.say(f"agents  {parked:,} {noun} parked: they wait for no worker")
+        return done
 
     def say_stopping(consumers: list[Consumer]) -> None:
         running = sum(one.busy for one in consumers)

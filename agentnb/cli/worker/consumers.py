@@ -290,6 +290,11 @@ class AgentConsumer(Consumer):
         """How many tasks of its agents wait, run or are delayed."""
         return self._worker.left() if self._worker is not None else 0
 
+    @property
+    def parked(self) -> int:
+        """How many tasks of its agents are parked."""
+        return self._worker.parked() if self._worker is not None else 0
+
     def _stop(self) -> bool:
         return self._workflows.stop(self._options.grace)
 

@@ -259,11 +259,14 @@ class Pending(Struct, frozen=True):
         How many have ever ended, as far as the store counts them.
     delayed
         How many of those that are left are delayed.
+    parked
+        How many others are parked: they wait for something without a worker.
     """
 
     left: int
     ended: int = 0
     delayed: int = 0
+    parked: int = 0
 
 
 class WorkerInfo(Struct, frozen=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, Unpack, overload
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -21,7 +23,7 @@ from agentnb.core.workflow.streams import STREAM
 from agentnb.core.workflow.waiting import RAISE, Raise, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from typing_extensions import TypeForm
 
@@ -431,6 +433,109 @@ class Context(Stepping):
         """Await `ask`."""
         options = {"form": form, "to": to, "timeout": timeout, "default": default}
         return await self._waits.await_(self._waits.asking(name, question, **options))
+
+    def wait_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        since: Literal["start", "now"] | dt.datetime | float = "start",
+        timeout: float | None = None,
+        default: Any = RAISE,
+    ) -> Any:
+        """Wait for an event, and hold no worker meanwhile; see `ask` for what runs again.
+
+        Parameters
+        ----------
+        pattern
+            The channel of the event, or a pattern: ``payment.*``.
+        name
+            The name of the wait, unique within the task; default: the pattern.
+        where
+            Values that the data of the event has: ``{"order": 7}``; None for any event.
+        since
+            Where it begins to look: ``"start"``, from when the task first ran, so that an event
+            which came before this call is found; ``"now"``; or a time.
+        timeout
+            Seconds for which it waits; None for as long as it takes.
+        default
+            The value that is returned at the time-out; without one it raises.
+
+        Returns
+        -------
+        Event
+            The first event that fits; the same whenever the task comes here again.
+
+        Raises
+        ------
+        Parked
+            There is none yet. It unwinds the agent.
+        DeadlineExceeded
+            There was none in time.
+        UsageError
+            It is inside a step, two waits of the task have one name, or there is no event bus.
+        """
+        options = {"name": name, "where": where, "since": since}
+        options |= {"timeout": timeout, "default": default}
+        return self._waits.wait(self._waits.waiting_for(pattern, **options))
+
+    async def await_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        since: Literal["start", "now"] | dt.datetime | float = "start",
+        timeout: float | None = None,  # noqa: ASYNC109 - it holds nothing
+        default: Any = RAISE,
+    ) -> Any:
+        """Await `wait_event`."""
+        options = {"name": name, "where": where, "since": since}
+        options |= {"timeout": timeout, "default": default}
+        return await self._waits.await_(self._waits.waiting_for(pattern, **options))
+
+    def now(self, name: str = "now") -> dt.datetime:
+        """Return the time at which the task first came here, in UTC: the same in each entry.
+
+        ``datetime.now()`` differs from entry to entry, and with it all that depends on it.
+
+        Parameters
+        ----------
+        name
+            Its name within the task, for another time.
+        """
+        return self._kept(dt.datetime).step(f"now: {name}", self._clock_now)
+
+    async def anow(self, name: str = "now") -> dt.datetime:
+        """Await `now`."""
+        found: dt.datetime = await self._kept(dt.datetime).astep(f"now: {name}", self._clock_now)
+        return found
+
+    def uuid(self, name: str) -> UUID:
+        """Return a random id of the task: the same in each entry.
+
+        Parameters
+        ----------
+        name
+            Its name within the task.
+        """
+        return self._kept(UUID).step(f"uuid: {name}", uuid4)
+
+    async def auuid(self, name: str) -> UUID:
+        """Await `uuid`."""
+        found: UUID = await self._kept(UUID).astep(f"uuid: {name}", uuid4)
+        return found
+
+    def _kept(self, kind: Any) -> Stepping:
+        """Return what calls a step whose name may come again in an entry."""
+        return Stepping(
+            self._execution, set(), is_async=False, options=replace(StepOptions(), returns=kind)
+        )
+
+    def _clock_now(self) -> dt.datetime:
+        seconds = self._execution.around.runtime.clock.time()
+        return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
     sleep = delegate("_waits", Waits.sleep)
     asleep = delegate("_waits", Waits.asleep)

@@ -90,6 +90,10 @@ class Surroundings:
         Makes the tasks that agents spawn.
     happened
         Called with the tasks that could run now, by agents, after they were committed.
+    bus
+        The event bus; None for none.
+    look_for_events
+        Called when a task waits for an event.
     """
 
     transactions: Transactions
@@ -105,6 +109,8 @@ class Surroundings:
     streams: Streams
     creator: Creator
     happened: Callable[[Mapping[str, int]], object]
+    bus: Any
+    look_for_events: Callable[[], object]
 
 
 class TaskExecution:
@@ -213,10 +219,12 @@ class TaskExecution:
             raise AssertionError  # it is lost
         return found
 
-    def park(self, name: str) -> Parked:
+    def park(self, wait: Wait) -> Parked:
         """Note that the entry waits, and return what unwinds it."""
-        self.parked.append(name)
-        return self._parked_error(name)
+        self.parked.append(wait.name)
+        if wait.kind == "event":
+            self.around.look_for_events()
+        return self._parked_error(wait.name)
 
     def ask_again(self, name: str, error: str) -> Parked:
         """Open a wait again whose answer does not fit, and return what parks the task."""
@@ -227,7 +235,8 @@ class TaskExecution:
 
         self._write(write, f"the wait {name!r}")
         self.say(f"the answer to {name!r} does not fit, and is asked for again: {error}")
-        return self.park(name)
+        self.parked.append(name)
+        return self._parked_error(name)
 
     def warn_changed(self, name: str, question: str) -> None:
         """Log that the answer to a wait was given to another question than it has now."""

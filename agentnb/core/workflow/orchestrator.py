@@ -34,6 +34,7 @@ from agentnb.core.workflow.controlling import WorkflowControls
 from agentnb.core.workflow.creating import Creator, check_name_of_workflow
 from agentnb.core.workflow.deadlines import Deadlines
 from agentnb.core.workflow.depths import depths
+from agentnb.core.workflow.event_waits import EventWaits
 from agentnb.core.workflow.execution import Advice, Surroundings
 from agentnb.core.workflow.handler import TaskHandler
 from agentnb.core.workflow.keys import KEY_TTL
@@ -275,6 +276,14 @@ class Orchestrator(AgentLimits, WorkflowControls):
         if self._bus is None:
             return None
         return Relay(self._transactions, self._scope, self._bus, self._log)
+
+    @lazy
+    def _event_waits(self) -> EventWaits | None:
+        if self._bus is None:
+            return None
+        return EventWaits(
+            self._transactions, self._scope, self._bus, log=self._log, happened=self._happened
+        )
 
     def migrate(self) -> tuple[str | None, str]:
         """Bring the tables up to date; return the version before (None: no tables) and now."""
@@ -625,6 +634,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
                 running.stop()
             self._worker = made
             self._worker.start()
+            self._look_for_events()
             return self._worker
 
     def _make_worker(
@@ -684,6 +694,11 @@ class Orchestrator(AgentLimits, WorkflowControls):
         handler = TaskHandler(agents, self._surroundings(self._loop, results))
         return FarSide(self._make_store(lambda: ()), handler, self._loop, self._log, pack)
 
+    def _look_for_events(self) -> None:
+        """Look for the events that tasks wait for, where a worker runs here."""
+        if self._event_waits is not None and self._worker is not None:
+            self._event_waits.wake()
+
     def _surroundings(self, loop: LoopThread, results: Results | None = None) -> Surroundings:
         return Surroundings(
             self._transactions,
@@ -699,6 +714,8 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self._streams,
             self._creator,
             self._happened,
+            self._bus,
+            self._look_for_events,
         )
 
     def _inline_worker(
@@ -1059,7 +1076,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self._log.warning("the worker was not stopped in an orderly way: %s", error)
         # Only what was used: closing opens nothing.
         parts = vars(self)
-        for name in ("_waiter", "_stream_reader", "_streams", "_wakeup", "_relay"):
+        for name in ("_event_waits", "_waiter", "_stream_reader", "_streams", "_wakeup", "_relay"):
             if name in parts and parts[name] is not None:
                 parts[name].close()
         self._call_threads.close()

@@ -74,9 +74,11 @@ where t.scope = :scope and t.state = 'active' and (t.owner = :owner
   or w.owner is null or w.heartbeat + w.lease < {{clock}} or substr(t.owner, 1, :length) = :host)
 """
 _PENDING = """
-select count(*), coalesce(sum(case when t.state = 'delayed' then 1 else 0 end), 0)
+select coalesce(sum(case when t.state <> 'parked' then 1 else 0 end), 0),
+  coalesce(sum(case when t.state = 'delayed' then 1 else 0 end), 0),
+  coalesce(sum(case when t.state = 'parked' then 1 else 0 end), 0)
 from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
-  and t.state in ('waiting', 'delayed', 'active')
+  and t.state in ('waiting', 'delayed', 'active', 'parked')
   and (t.max_parallel is null or t.max_parallel > 0 or t.state = 'active')
 """
 
@@ -387,7 +389,9 @@ class SqlWorkStore:
         agents = msgspec.json.encode(self._agents()).decode()
         with self._transactions.read() as tx:
             row = tx.row(_PENDING, scope=self._scope, agents=agents)
-        return Pending(int(row[0]), delayed=int(row[1])) if row else Pending(0)
+        if row is None:
+            return Pending(0)
+        return Pending(int(row[0]), delayed=int(row[1]), parked=int(row[2]))
 
     # Waiting
 

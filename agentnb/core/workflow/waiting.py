@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import math
+from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -102,7 +104,7 @@ class Waits:
         with tracer.span(wait.kind, service="workflow", kind="wait", **about) as span:
             found = execution.come_to(wait)
             if found.state == "open":
-                parked = execution.park(wait.name)
+                parked = execution.park(wait)
                 span.note(parked=True)
             else:
                 span.note(waited_s=round((found.ended or found.created) - found.created, 3))
@@ -237,6 +239,52 @@ class Waits:
     def _sleeping_until(self, when: Any, name: str | None) -> Request:
         name = printable("sleep until" if name is None else name, "a wait", "the budget")
         return Request(Wait(name, "sleep", until=moment("when", when)), lambda _: None)
+
+    # Events
+
+    def waiting_for(
+        self, pattern: Any, *, name: Any, where: Any, since: Any, timeout: Any, default: Any
+    ) -> Request:
+        """Return the request of `Context.wait_event`."""
+        hint = 'ctx.wait_event("payment.done", where={"order": 7})'
+        if self._execution.around.bus is None:
+            raise UsageError(
+                "there are no events here: this orchestrator has no event bus",
+                service="workflow",
+                hint="hub = agentnb.connect(); hub.workflows",
+            )
+        pattern = printable(pattern, "a channel", "payment.done")
+        if where is not None and not isinstance(where, Mapping):
+            raise refused("where", "a dict of values", where, "workflow", hint)
+        if isinstance(since, str) and since not in {"start", "now"}:
+            allowed = "start, now, an aware datetime or seconds since the epoch"
+            raise refused("since", allowed, since, "workflow", hint)
+        wanted = None if where is None else decode(self._execution.around.json.encode(dict(where)))
+        wait = Wait(
+            pattern if name is None else printable(name, "a wait", "the payment"),
+            "event",
+            what=msgspec.json.encode({"pattern": pattern, "where": wanted}).decode(),
+            since=since if isinstance(since, str) else moment("since", since),
+            seconds=_timeout(timeout, default),
+            strict=default is RAISE,
+        )
+
+        def read(found: WaitState) -> Any:
+            if found.state == "late":
+                return self._late(wait, default)
+            return _event_of(msgspec.json.decode(found.answer or "null"))
+
+        return Request(wait, read)
+
+
+def _event_of(found: dict[str, Any]) -> Any:
+    """Return an event as it was kept."""
+    # By its name: services do not import each other.
+    make = import_module("agentnb.core.events").Event
+    raw, place = msgspec.json.encode(found.pop("data")), found.pop("place")
+    event = make(found.pop("id"), found.pop("channel"), raw, **found)
+    event.place = place
+    return event
 
 
 def check_outside(what: str, name: str) -> None:

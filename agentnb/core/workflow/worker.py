@@ -180,7 +180,11 @@ class Worker(engine.Worker):
         """Return how many tasks of its agents wait, run or are delayed."""
         return self._store.pending().left
 
-    aleft = twin(left)
+    def parked(self) -> int:
+        """Return how many tasks of its agents are parked."""
+        return self._store.pending().parked
+
+    aleft, aparked = twin(left), twin(parked)
 
     def __repr__(self) -> str:
         if not self.working:
