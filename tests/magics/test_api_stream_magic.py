@@ -46,7 +46,7 @@ def when_shown(monkeypatch):
 
     def update(output):
         real(output)
-        if output._shown:
+        if output._live._shown:
             some.set()
 
     monkeypatch.setattr(streaming._Output, "update", update)

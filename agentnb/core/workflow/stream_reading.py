@@ -146,6 +146,14 @@ class StreamReader:
 
     def read(self, task: str, name: str | None, *, follow: bool) -> Iterator[Chunk]:
         """Yield the chunks of a task, by its id; see `Workflow.stream`."""
+        for chunk in self.beats(task, name, follow=follow, every=_SLICE):
+            if chunk is not None:
+                yield chunk
+
+    def beats(
+        self, task: str, name: str | None, *, follow: bool, every: float
+    ) -> Iterator[Chunk | None]:
+        """Yield what `read` does, and None after some seconds without any, for a display."""
         cursor, answered = _Cursor(name), False
         while True:
             try:
@@ -161,7 +169,8 @@ class StreamReader:
                 continue
             if page.is_last or not follow:
                 return
-            self._wait(_unit(task, cursor))
+            if not self._wait(_unit(task, cursor), every):
+                yield None
 
     async def aread(
         self, task: str, name: str | None, *, follow: bool
@@ -270,14 +279,18 @@ class StreamReader:
             raise error
         self._outage.failed(error)
 
-    def _wait(self, unit: str) -> None:
+    def _wait(self, unit: str, seconds: float) -> bool:
+        """Wait until there is something, and return whether there is within some seconds."""
         future = self._watcher.watch(unit)
         try:
-            future.result(_SLICE)
-        except (NotYet, UnavailableError):
-            pass  # the next read sees what there is
+            future.result(seconds)
+        except NotYet:
+            return False
+        except UnavailableError:
+            pass  # the next read meets the same outage
         finally:
             self._watcher.forget(unit, future)
+        return True
 
     def _look(self, units: Sequence[str]) -> list[tuple[str, None]]:
         """Return the readers for whom there is something, after a pause if there is none."""

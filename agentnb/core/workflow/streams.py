@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.workflow.spec import printable
 
-__all__ = ["STREAM", "Chunk", "StreamText", "check_stream"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["STREAM", "Chunk", "StreamText", "check_stream", "joined", "piece_of"]
 
 STREAM = "out"
 """The stream that is written where none is named."""
@@ -105,10 +108,9 @@ class StreamText:
                 self._left_out = self._missing = self._skipped = 0
             return
         self._missing += chunk.dropped
-        text = chunk.value
-        if not isinstance(text, str):
-            begun = bool(self._parts) and not self._parts[-1][1].endswith("\n")
-            text = f"{chr(10) * begun}{json.dumps(text, ensure_ascii=False)}\n"
+        text = piece_of(chunk.value)
+        if not isinstance(chunk.value, str) and self._parts and self._parts[-1][1][-1:] != "\n":
+            text = f"\n{text}"
         self._parts.append((chunk.n, text))
         self._cut(text)
 
@@ -143,6 +145,31 @@ class StreamText:
     def __str__(self) -> str:
         text = "".join(part for _, part in self._parts)
         return f"{self.note}\n{text}" if self.note else text
+
+
+def piece_of(value: Any) -> str:
+    r"""Return a value as a piece of a text: a text as it is, any other as a line of JSON.
+
+    >>> piece_of("one "), piece_of({"a": "é"})
+    ('one ', '{"a": "é"}\n')
+    """
+    return value if isinstance(value, str) else f"{json.dumps(value, ensure_ascii=False)}\n"
+
+
+def joined(texts: Mapping[str, StreamText]) -> str:
+    r"""Return the texts of streams as one, each below its name; that of a single one as it is.
+
+    >>> draft, log = StreamText(), StreamText()
+    >>> draft.add(Chunk("one two", 1)), log.add(Chunk("asked", 1))
+    (None, None)
+    >>> joined({"draft": draft})
+    'one two'
+    >>> joined({"draft": draft, "log": log})
+    '[draft]\none two\n[log]\nasked'
+    """
+    if len(texts) == 1:
+        return str(next(iter(texts.values())))
+    return "\n".join(f"[{name}]\n{str(text).removesuffix(chr(10))}" for name, text in texts.items())
 
 
 def check_stream(name: Any) -> str:

@@ -226,6 +226,13 @@ class Workflow:
         """
         return self._streams.table(self.task(task).id)
 
+    def _stream_beats(
+        self, task: TaskInfo, stream: str | None, *, follow: bool, every: float
+    ) -> Iterator[Chunk | None]:
+        """Yield what `stream` does, and None after some seconds without any, for a display."""
+        name = None if stream is None else check_stream(stream)
+        return self._streams.beats(task.id, name, follow=follow, every=every)
+
     def _stream_tail(self, task: str, limit: int) -> dict[str, StreamText]:
         """Return the end of each stream of a task as text, by the task's id."""
         return self._streams.tail(task, limit)

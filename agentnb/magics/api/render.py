@@ -12,23 +12,18 @@ from agentnb.core.errors import UsageError
 from agentnb.core.headers import hiding
 from agentnb.core.table import Table, text_of
 from agentnb.core.trace.files import clean
+from agentnb.magics.livetext import STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agentnb.core.api import Reply
 
-__all__ = ["STYLE", "Shown"]
+__all__ = ["Shown"]
 
 _LINES = 60
 _WIDE = 88
 _COLUMNS = 8
-# As Lab has its own texts, which this stands among.
-STYLE = (
-    "margin:0;padding:0 8px;white-space:pre-wrap;color:var(--jp-content-font-color1,inherit);"
-    "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
-    "line-height:var(--jp-code-line-height,1.3)"
-)
 
 
 class Shown:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import queue
 from contextlib import suppress
-from html import escape
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.api import Event
@@ -14,7 +12,7 @@ from agentnb.core.background import run_in_thread
 from agentnb.core.format import cut
 from agentnb.core.table import text_of
 from agentnb.core.trace.files import clean
-from agentnb.magics.api.render import STYLE
+from agentnb.magics.livetext import LiveText
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,11 +108,10 @@ class _Output:
     """An output of a cell, updated ten times a second at most."""
 
     def __init__(self, redactor: Callable[[str], str], *, quiet: bool) -> None:
-        self._redactor, self._quiet = redactor, quiet
+        self._redactor = redactor
         self._lines: list[str] = []
         self._count = 0
-        self._handle: Any = None
-        self._shown, self._last = 0, 0.0
+        self._live = LiveText(self._text, quiet=quiet)
 
     def add(self, item: Any) -> None:
         """Take an event or a line."""
@@ -124,35 +121,17 @@ class _Output:
 
     def soon(self) -> None:
         """Display new content, at most ten times a second."""
-        if monotonic() - self._last >= _EVERY:
+        if self._live.is_due:
             self.update()
 
     def update(self) -> None:
         """Display new content."""
-        if self._quiet or self._shown == self._count:
-            return
-        self._shown, self._last = self._count, monotonic()
-        from IPython.display import display
+        self._live.update()
 
-        show: Any = display
+    def _text(self) -> str:
         more = self._count - len(self._lines)
         first = [f"… {more:,} before these: the result has all"] if more else []
-        text = _Text([*first, *self._lines])
-        if self._handle is None:
-            self._handle = show(text, display_id=True)
-        else:
-            self._handle.update(text)
-
-
-class _Text:
-    def __init__(self, lines: list[str]) -> None:
-        self._text = "\n".join(lines)
-
-    def __repr__(self) -> str:
-        return self._text
-
-    def _repr_html_(self) -> str:
-        return f'<pre style="{STYLE}">{escape(self._text)}</pre>'
+        return "\n".join([*first, *self._lines])
 
 
 def _line(item: Any, redactor: Callable[[str], str]) -> str:

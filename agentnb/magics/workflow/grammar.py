@@ -82,6 +82,17 @@ GRAMMAR = Grammar(
             twin="hub.workflows.get(WORKFLOW).wait(timeout=...)",
         ),
         Verb(
+            "stream",
+            "display what a task streams, as it comes, until it ends",
+            ("[WORKFLOW]", "[TASK]"),
+            (
+                Option(("--stream",), "only this stream of it", "NAME", live="stream"),
+                Option(("--no-follow",), "display what there is, without waiting for more"),
+            ),
+            live=("workflow", "task"),
+            twin="hub.workflows.get(WORKFLOW).stream(TASK, NAME)",
+        ),
+        Verb(
             "approve",
             "approve tasks that wait for it, by default the only one",
             ("WORKFLOW", "[TASK...]"),

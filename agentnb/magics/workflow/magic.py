@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow import Orchestrator, Worker, Workflow
     from agentnb.magics.grammar import Call
     from agentnb.magics.workflow.render import TaskView, WorkflowView
+    from agentnb.magics.workflow.streaming import Streamed
 
 __all__ = ["WorkflowMagic"]
 
@@ -241,6 +242,22 @@ class WorkflowMagic(Magic):
             )
         live.clear()
         return view or look(workflow)
+
+    def do_stream(self, call: Call) -> Streamed:
+        """Show what a task streams."""
+        from agentnb.magics.workflow.streaming import chosen_task, show_stream
+
+        workflow = self._one(call)
+        named = str(call.arguments[1]) if len(call.arguments) > 1 else None
+        return show_stream(
+            workflow,
+            chosen_task(workflow, named),
+            stream=call.options.get("stream"),
+            follow="no_follow" not in call.options,
+            redactor=self.hub.settings.redactor,
+            shell=self.extension.shell,
+            quiet="quiet" in call.options,
+        )
 
     def do_work(self, call: Call) -> Worker:
         """Do tasks in this kernel, in threads."""

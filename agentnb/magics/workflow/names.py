@@ -34,9 +34,10 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
     workflows
         The hub's.
     kind
-        For tasks ``"task"``, ``"approval"``, ``"failed"`` or ``"unended"``; ``"step"`` for the
-        steps of the newest, ``"asking task"`` and ``"question"`` for open questions; for
-        workflows ``"waiting"``, ``"asked"`` (a question), ``"workflow"``,
+        For tasks ``"task"``, ``"approval"``, ``"failed"`` or ``"unended"``; ``"step"`` and
+        ``"stream"`` for the steps and the streams of the newest, ``"asking task"`` and
+        ``"question"`` for open questions; for workflows ``"waiting"``, ``"asked"`` (a question),
+        ``"workflow"``,
         ``"open"``, ``"asking"`` (a person), ``"paused"`` or ``"ended"`` (badly).
     """
     if kind in _WAITS:
@@ -50,6 +51,11 @@ def names_of(workflows: Orchestrator, kind: str) -> list[str]:
         newest = [task for one in found for task in one.tasks if task.attempt][:_STEPS_OF]
         steps = dict.fromkeys(step for one in newest for step in workflows._reader.steps(one.id))  # noqa: SLF001 - for Tab
         return [step for step in steps if is_word(step)]
+    if kind == "stream":
+        begun = [(one, task.id) for one in found for task in one.tasks if task.attempt]
+        tables = [one.streams(task) for one, task in begun[:_STEPS_OF]]
+        streams = dict.fromkeys(row[0] for table in tables for row in table)
+        return [name for name in streams if is_word(name)]
     if kind == "asking":
         found = [one for one in found if any(t.state == "approval" for t in one.tasks)]
     elif kind == "paused":
