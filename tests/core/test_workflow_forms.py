@@ -45,6 +45,11 @@ class Plain:
     day: dt.date | None = None
 
 
+class Needs(msgspec.Struct):
+    n: int | None
+    note: str = "a"
+
+
 class Struct(msgspec.Struct):
     n: int
     inner: Plain
@@ -98,9 +103,12 @@ def test_a_text_is_read_as_its_field_or_refused_in_words():
     assert found["share"].read("1e2") == 100.0
     assert found["day"].read("2030-01-02") == "2030-01-02"
     assert found["tags"].read('["a"]') == ["a"]
-    assert found["share"].read("") is found["eur"].read(" ") is MISSING
-    assert found["title"].read("") == ""
+    assert found["share"].read("") is MISSING
+    assert fields(Needs)["n"].read("") is None
+    assert fields(Needs)["note"].read("") == ""  # else it would be its default
     for name, text, said in (
+        ("eur", " ", "is missing"),
+        ("title", "", "is missing"),
         ("eur", "7.5", "must be a whole number"),
         ("eur", "many", "must be a whole number"),
         ("share", "inf", "must be a number"),

@@ -54,3 +54,17 @@ def test_failed_tasks_come_newest_first_with_their_traces(working):
     assert newest.trace_id != older.trace_id
     assert len(newest.trace_id) == 32
     assert working._failed(1) == [newest]
+
+
+def test_a_workflow_whose_tasks_ask_has_the_oldest_question_and_their_number(working):
+    working.agent("asks")(lambda task, ctx: ctx.ask("eur", f"{task.name}?", form=int, to="ada"))
+    working.create("quiet", [Task("one", agent="good", approval=True)])
+    working.create("flow", [Task(name, agent="asks") for name in ("one", "two", "three")])
+    until(lambda: working._running(1)[0].questions == 3)
+    asking, quiet = working._running(9)
+    assert (asking.question.question, asking.question.to) == (f"{asking.question.task}?", "ada")
+    assert asking.question.form == {"type": "integer"}
+    assert (quiet.questions, quiet.question) == (0, None)
+    for name in ("one", "two", "three"):
+        working.answer("flow", name, "eur", 1)
+    until(lambda: len(working._running(9)) == 1)

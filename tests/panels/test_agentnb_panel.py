@@ -12,6 +12,8 @@ from agentnb.core.overview.model import Need, Overview
 from agentnb.panels.agentnb.board import POINTS, Board
 from agentnb.panels.agentnb.rows import sections_of
 from agentnb.panels.agentnb.view import AgentnbPanel
+from agentnb.panels.base.live import walk
+from agentnb.testing import run_until_idle
 from tests.waiting import refresh, until
 
 PANEL = AgentnbPanel
@@ -135,6 +137,27 @@ def test_a_task_that_waits_for_a_person_opens_its_workflow(hub, view):
     assert it._other.title == "Workflows"
     [flow] = it.board.rows("workflows").values()
     assert flow["text"] == "0 of 1 · waits for you"
+
+
+def test_a_question_of_a_task_is_a_need_that_opens_its_form(hub, view):
+    hub.workflows.agent("plan")(
+        lambda _, ctx: ctx.ask("eur", "How <b>much</b>?", form=int, to="ada")
+    )
+    hub.workflows.create("new app", tasks=[{"name": "go", "agent": "plan"}])
+    run_until_idle(hub)
+    it = view()
+    [(key, row)] = it.board.rows("needs").items()
+    assert (row["title"], row["act"]) == ("new app waits for ada", "look")
+    assert row["text"] == "task go: How <b>much</b>? (whole number)"
+    [flow] = it.board.rows("workflows").values()
+    assert flow["text"] == "0 of 1 · waits for you"
+    click(it, do="act", key=key)
+    until(lambda: it._other is not None)
+    refresh(it._other)
+    answers = [
+        one for one in walk(it._other.root) if getattr(one, "description", "") == "Answer go"
+    ]
+    assert len(answers) == 1
 
 
 @pytest.mark.usefixtures("failing")

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["Kind", "Need", "Overview", "ServiceCard"]
 
 Kind = Literal[
-    "breaker", "store", "failed", "approval", "silent", "worker", "dropped", "log", "disk"
+    "breaker",
+    "store",
+    "failed",
+    "approval",
+    "question",
+    "silent",
+    "worker",
+    "dropped",
+    "log",
+    "disk",
 ]
 
 

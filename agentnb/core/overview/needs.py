@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.format import duration, size, time_left
 from agentnb.core.hints import rendered
 from agentnb.core.overview.model import Need
+from agentnb.core.workflow.forms import form_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,8 @@ def of_workflows(workflows: Iterable[RunningWorkflow]) -> list[Need]:
     """Return the workflows that wait for a person."""
     found = []
     for one in workflows:
+        if one.questions:
+            found.append(_question(one))
         if not one.approvals:
             continue
         more = f" and {one.approvals - 1} more" if one.approvals > 1 else ""
@@ -103,6 +106,19 @@ def of_workflows(workflows: Iterable[RunningWorkflow]) -> list[Need]:
         text = f"task {one.approval}{more}{since}"
         found.append(Need("approval", one.id, f"{one.name} waits for a person", text))
     return found
+
+
+def _question(one: RunningWorkflow) -> Need:
+    """Return the need of a workflow whose tasks have asked a person."""
+    more = f" and {one.questions - 1:,} more" if one.questions > 1 else ""
+    asked = one.question
+    if asked is None:
+        title = f"{one.name} waits for answers"
+        return Need("question", one.id, title, f"{one.questions:,} questions", one.questions)
+    title = f"{one.name} waits for {one_line(asked.to or 'an answer')}"
+    question = one_line(asked.question or asked.name)
+    text = f"task {asked.task}: {question} ({form_words(asked.form)}){more}"
+    return Need("question", one.id, title, text, one.questions)
 
 
 def of_traces(tracer: Tracer | None, logs: LogFile | None) -> list[Need]:

@@ -39,6 +39,7 @@ _WORDS = {
     "object": "object",
 }
 _MOST_SHOWN = 8
+_LONGEST = 300
 
 
 class OpenWait(NamedTuple):
@@ -73,12 +74,22 @@ class OpenWait(NamedTuple):
     def words(self) -> str:
         """The wait in words, such as ``waits for ada: How much?``."""
         if self.kind == "ask":
-            asked = self.question or self.name
-            return f"waits for {self.to or 'an answer'}: {asked}"
+            asked = one_line(self.question or self.name)
+            return f"waits for {one_line(self.to or 'an answer')}: {asked}"
         if self.kind == "sleep":
             at = "" if self.due is None else f" until {_clock(self.due)}"
             return f"sleeps{at}"
         return f"waits for event {self.name}" if self.kind == "event" else "waits for other tasks"
+
+
+def one_line(text: str) -> str:
+    r"""Return a text of others in one printable line that is not too long.
+
+    >>> one_line("How \x1b[31mmuch?\nReally?")
+    'How  [31mmuch? Really?'
+    """
+    line = "".join(sign if sign.isprintable() else " " for sign in text[: _LONGEST + 1])
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def open_wait(row: tuple[Any, ...]) -> OpenWait:
@@ -131,6 +142,26 @@ class Field:
     schema: dict[str, Any]
 
     @property
+    def optional(self) -> bool:
+        """Whether a person may leave it empty."""
+        return self.nullable or not self.required
+
+    @property
+    def empty(self) -> Any:
+        """The value of one that is left empty; `MISSING` where it is left out then.
+
+        Raises
+        ------
+        ValueError
+            It may not be empty.
+        """
+        if not self.required:
+            return MISSING
+        if not self.nullable:
+            raise ValueError("is missing")
+        return None
+
+    @property
     def words(self) -> str:
         """The value that it takes, in words."""
         if self.kind == "choice":
@@ -138,17 +169,19 @@ class Field:
         return _WORDS[self.kind]
 
     def read(self, text: str) -> Any:
-        """Return the value that a text is, `MISSING` for one that is left empty.
+        """Return the value that a text is; for one that is left empty, `empty`.
 
         Raises
         ------
         ValueError
             It is none; the message says what it must be.
         """
-        if not text.strip() and not (self.kind == "text" and self.required):
-            return MISSING
         if self.kind == "text":
-            return text
+            # One that is left empty is an empty text only where it would else be its default.
+            kept = text or self.default not in (MISSING, None, "")
+            return text if kept else self.empty
+        if not text.strip():
+            return self.empty
         try:
             found = _parsed(self.kind, text.strip())
         except ValueError:
@@ -187,7 +220,7 @@ def form_words(schema: dict[str, Any] | None) -> str:
     if field.kind != "object":
         return field.words
     words = [
-        f"{one.name}: {one.words}{'' if one.required else ' (optional)'}"
+        f"{one.name}: {one.words}{' (optional)' if one.optional else ''}"
         for one in field.fields[:_MOST_SHOWN]
     ]
     more = len(field.fields) - _MOST_SHOWN
@@ -228,7 +261,7 @@ def _field(name: str, schema: Any, definitions: Mapping[str, Any], *, required: 
         str(about.get("title") or name or "Answer"),
         str(about.get("description") or ""),
         kind,
-        required and not nullable,
+        required,
         nullable,
         about.get("default", MISSING),
         choices,

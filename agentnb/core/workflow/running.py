@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from agentnb.core.trace.context import trace_id_of
+from agentnb.core.workflow.forms import OpenWait, open_wait
 
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction
@@ -33,6 +36,19 @@ where t.scope = :scope and t.state = 'failed' order by t.finished desc limit :n
 """
 
 
+_ASKED = """
+from {task_wait} w join {task} t on t.id = w.task_id
+where w.scope = :scope and w.state = 'open' and w.kind = 'ask'
+  and t.state in ('parked', 'active', 'waiting', 'delayed') and w.workflow_id {in_names}
+"""
+_QUESTIONS = f"""
+select w.workflow_id, t.name, w.name, w.kind, w.question, w.form, w.addressee, w.due, w.created,
+  w.error {_ASKED} order by w.created, w.name limit :n
+"""
+_COUNTS = f"select w.workflow_id, count(*) {_ASKED} group by w.workflow_id"
+_MOST_QUESTIONS = 200
+
+
 class RunningWorkflow(NamedTuple):
     """A workflow that has not ended.
 
@@ -51,6 +67,8 @@ class RunningWorkflow(NamedTuple):
         Seconds since a person was last asked for one of those, or None.
     paused
         Whether it is paused.
+    questions, question
+        How many questions of its tasks are open, and the oldest of them, or None.
     """
 
     id: str
@@ -64,6 +82,8 @@ class RunningWorkflow(NamedTuple):
     approval: str | None
     waited: float | None
     paused: bool = False
+    questions: int = 0
+    question: OpenWait | None = None
 
 
 class FailedTask(NamedTuple):
@@ -92,7 +112,17 @@ class FailedTask(NamedTuple):
 
 def running_workflows(tx: Transaction, scope: str, n: int) -> list[RunningWorkflow]:
     """Return the newest `n` workflows that have not ended."""
-    return [RunningWorkflow(*row) for row in tx.rows(_RUNNING, scope=scope, n=n)]
+    found = [RunningWorkflow(*row) for row in tx.rows(_RUNNING, scope=scope, n=n)]
+    names = msgspec.json.encode([one.id for one in found]).decode()
+    counts = dict(tx.rows(_COUNTS, scope=scope, names=names)) if found else {}
+    if not counts:
+        return found
+    oldest: dict[str, OpenWait] = {}
+    for row in tx.rows(_QUESTIONS, scope=scope, names=names, n=_MOST_QUESTIONS):
+        oldest.setdefault(row[0], open_wait(row))
+    return [
+        one._replace(questions=counts.get(one.id, 0), question=oldest.get(one.id)) for one in found
+    ]
 
 
 def failed_tasks(tx: Transaction, scope: str, n: int) -> list[FailedTask]:

@@ -12,6 +12,7 @@ from agentnb.core.format import duration
 from agentnb.core.hints import rendered
 from agentnb.core.moments import moment_of
 from agentnb.core.table import Table
+from agentnb.core.workflow.forms import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,9 +95,9 @@ def why_parked(workflow: str, rows: Sequence[tuple[Any, ...]]) -> str:
     _, task, name, kind, question, _, addressee, due, *_ = found[0]
     until = "" if due is None else f" until {moment_of(due):%Y-%m-%d %H:%M:%S} UTC"
     if kind == "ask":
-        whom = f"{addressee}: " if addressee else ""
+        whom = f"{one_line(addressee)}: " if addressee else ""
         return rendered(
-            f"task {task} waits for {whom}{question or name}{until}; "
+            f"task {task} waits for {whom}{one_line(question or name)}{until}; "
             f"workflow.answer({task!r}, {name!r}, VALUE) "
             f"(%workflow answer {workflow} {task} {shlex.quote(name)} VALUE)"
         )

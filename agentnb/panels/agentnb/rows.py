@@ -35,7 +35,8 @@ _TYPE: Final = {
 }
 _NEEDS, _QUEUES, _WORKFLOWS, _WORKERS = 8, 8, 8, 6
 _LONGEST = 160
-_ACTS: Final = {"breaker": "reset", "approval": "look", "silent": "look", "worker": "look"}
+_LOOKED_AT: Final = ("approval", "question", "silent", "worker")
+_ACTS: Final = {"breaker": "reset", **dict.fromkeys(_LOOKED_AT, "look")}
 
 
 def sections_of(found: Overview) -> dict[str, dict[str, dict[str, Any]]]:
@@ -179,7 +180,7 @@ def workflow_row(one: RunningWorkflow) -> dict[str, Any]:
     """Return the row of a workflow that runs: how far it is."""
     words = [f"{one.completed:,} of {one.tasks:,}"]
     words += ["paused"] if one.paused else []
-    words += ["waits for you"] if one.approvals else []
+    words += ["waits for you"] if one.approvals or one.questions else []
     words += [f"{one.active:,} active"] if one.active else []
     words += [f"{one.failed:,} failed"] if one.failed else []
     parts = [

@@ -23,7 +23,10 @@ __all__ = ["AgentnbPanel"]
 POINT_SECONDS: Final = 2.0
 """Seconds of a value of a sparkline, which shows two minutes."""
 _LATE = 3
-_OPENED = {"approval": "workflow", "silent": "queue", "worker": "queue"}
+_OPENED = {
+    **dict.fromkeys(("approval", "question"), "workflow"),
+    **dict.fromkeys(("silent", "worker"), "queue"),
+}
 """The panel that shows what needs a person."""
 
 

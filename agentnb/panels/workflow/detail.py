@@ -12,7 +12,10 @@ from agentnb.panels.base.cells import plain
 from agentnb.panels.workflow.rows import took
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentnb.core.workflow import TaskInfo
+    from agentnb.core.workflow.forms import OpenWait
 
 __all__ = ["Detail"]
 
@@ -34,13 +37,19 @@ class Detail:
         texts = (self.error, self.traceback, self.log, self.result, self.data)
         self.widget = stack(self.about, self.times, *texts)
 
-    def show(self, task: TaskInfo | None, log: list[str], now: float) -> None:
+    def show(
+        self,
+        task: TaskInfo | None,
+        log: list[str],
+        now: float,
+        waits: Sequence[OpenWait] = (),
+    ) -> None:
         """Show a task, or none at all."""
         self.widget.layout.display = "none" if task is None else None
         if task is None:
             return
         self.about.value = " · ".join(
-            [f"<strong>{escape(plain(task.name))}</strong>", *map(escape, _words(task))]
+            [f"<strong>{escape(plain(task.name))}</strong>", *map(escape, _words(task, waits))]
         )
         self.times.value = " · ".join(_times(task, now))
         self.error.show(cut(task.error or "", SHOWN))
@@ -55,10 +64,12 @@ def _marked(task: TaskInfo, log: list[str]) -> list[str]:
     return [f"attempt {task.attempt}:", *log] if log and task.attempt > 1 else log
 
 
-def _words(task: TaskInfo) -> list[str]:
+def _words(task: TaskInfo, waits: Sequence[OpenWait]) -> list[str]:
     words = [signed(task.standing), f"agent {plain(task.agent)}"]
     if task.attempt:
         words.append(f"attempt {task.attempt} of {task.attempts}")
+    if task.state == "parked":
+        words += [plain(one.words) for one in waits if one.task == task.name]
     if task.message:
         words.append(plain(task.message))
     if task.needs:

@@ -8,6 +8,7 @@ from agentnb.core.format import short, time_left, time_of_day
 from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, names_of
 from agentnb.core.workflow.drawing import SIGNS, TONES, signed
+from agentnb.core.workflow.forms import waits_by_task
 from agentnb.panels.base import Indicator, progress, stacked, state
 from agentnb.panels.base.saved import absolute
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.workflow import AgentInfo, TaskInfo, Workflow
     from agentnb.core.workflow.agent_limits import AgentLimit
+    from agentnb.core.workflow.forms import OpenWait
 
 __all__ = [
     "AGENT_COLUMNS",
@@ -61,7 +63,12 @@ def workflow_row(
 
 
 def task_rows(
-    tasks: Sequence[TaskInfo], now: float, limits: Sequence[AgentLimit] = (), *, beside: bool
+    tasks: Sequence[TaskInfo],
+    now: float,
+    limits: Sequence[AgentLimit] = (),
+    waits: Sequence[OpenWait] = (),
+    *,
+    beside: bool,
 ) -> tuple[tuple[str | Column, ...], list[tuple[object, ...]]]:
     """Return the columns of tasks and their rows.
 
@@ -73,10 +80,13 @@ def task_rows(
         The time, in seconds since the epoch.
     limits
         The limits of agents, which keep tasks waiting.
+    waits
+        The open waits of tasks.
     beside
         Whether one of them is shown whole beside the table, which then has less room.
     """
     reasons = {one.agent: one.reason for one in limits}
+    parked = waits_by_task(waits)
     rows: list[tuple[object, ...]] = [
         (
             task.name,
@@ -85,7 +95,9 @@ def task_rows(
             task.agent,
             f"{task.attempt} of {task.attempts}" if task.attempt else "",
             took(task, now),
-            _outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
+            parked.get(task.name, "")
+            if task.state == "parked"
+            else _outcome(task) or (reasons.get(task.agent, "") if task.state == "waiting" else ""),
         )
         for task in tasks
     ]

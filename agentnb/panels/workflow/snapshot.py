@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agentnb.core.work.schedules.schedule import ScheduleInfo
     from agentnb.core.workflow import AgentInfo, Orchestrator, TaskInfo, Workflow
     from agentnb.core.workflow.agent_limits import AgentLimit
+    from agentnb.core.workflow.forms import OpenWait
 
 __all__ = ["LISTED", "Snapshot", "Waits", "take_snapshot"]
 
@@ -43,6 +44,8 @@ class Snapshot:
         The limits of agents.
     schedules
         All of them.
+    waits
+        The open waits of the workflow that is shown.
     """
 
     requested: str | None
@@ -58,6 +61,7 @@ class Snapshot:
     now: float = field(default_factory=time.time)
     limits: Sequence[AgentLimit] = ()
     schedules: Sequence[ScheduleInfo] = ()
+    waits: Sequence[OpenWait] = ()
 
 
 class Waits:
@@ -117,6 +121,7 @@ def take_snapshot(
         now,
         workflows.limits(),
         workflows.schedule_infos(),
+        chosen._open_waits() if chosen.state == "active" else (),  # noqa: SLF001 - for panels
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.format import clock, duration
+from agentnb.core.format import clock, cut, duration
 from agentnb.core.moments import seconds_between
 from agentnb.core.workflow.drawing import signed, svg, tally
 from agentnb.panels.base import (
@@ -22,6 +22,7 @@ from agentnb.panels.base import (
 from agentnb.panels.base.cells import plain
 from agentnb.panels.workflow.approvals import Approvals
 from agentnb.panels.workflow.detail import Detail
+from agentnb.panels.workflow.questions import Questions
 from agentnb.panels.workflow.rows import (
     AGENT_COLUMNS,
     EVENT_COLUMNS,
@@ -45,6 +46,7 @@ EMPTY: Final = (
     "and list the tasks in another, one a line:  %%workflow NAME --run"
 )
 _LIMITS = 3
+_LONGEST: Final = 600
 _NO_AGENTS: Final = "No agent yet. Make a cell one:  %%agent NAME"
 
 
@@ -95,6 +97,7 @@ class WorkflowPanel:
         self.about = label("")
         self.graph = Picture("Graph", on_pick=act(self._pick), height="460px")
         self.approvals = Approvals(self.panel, lambda: self._last, lambda: self._picked)
+        self.questions = Questions(self.panel)
         self.tasks = TableView(
             TASK_COLUMNS,
             key="task",
@@ -128,6 +131,7 @@ class WorkflowPanel:
             row(self.about),
             self.graph,
             self.approvals.widget,
+            self.questions,
             split(stack(self.tasks), self.detail.widget, wide_left=True),
             split(stack(self.events), stack(self.agents), wide_left=True),
         ]
@@ -175,10 +179,12 @@ class WorkflowPanel:
         for part in self.body:
             widget = getattr(part, "widget", part)
             widget.layout.display = None if chosen else "none"
+        self.questions.show(chosen, snapshot.waits)
         if chosen is None:
             self.notice.show([])
             return
-        lines = [f"{chosen.name} waits: {snapshot.why}"] if snapshot.why else []
+        why = cut(plain(f"{chosen.name} waits: {snapshot.why}"), _LONGEST)
+        lines = [why] if snapshot.why else []
         lines += [f"Limited: agent {one.agent}: {one}" for one in snapshot.limits[:_LIMITS]]
         if len(snapshot.limits) > _LIMITS:
             lines.append(f"and {len(snapshot.limits) - _LIMITS:,} more agents with limits")
@@ -190,11 +196,15 @@ class WorkflowPanel:
         picture = svg(snapshot.tasks, f"Workflow {chosen.name}", selected=self._picked)
         self.graph.show(picture, tally(task.state for task in snapshot.tasks))
         columns, rows = task_rows(
-            snapshot.tasks, snapshot.now, snapshot.limits, beside=self._picked is not None
+            snapshot.tasks,
+            snapshot.now,
+            snapshot.limits,
+            snapshot.waits,
+            beside=self._picked is not None,
         )
         self.tasks.update(rows, columns)
         log = snapshot.log if snapshot.picked == self._picked else []
-        self.detail.show(known.get(self._picked or ""), log, snapshot.now)
+        self.detail.show(known.get(self._picked or ""), log, snapshot.now, snapshot.waits)
         self.approvals.show(snapshot, self._picked)
         self.events.update([event_row(one) for one in reversed(snapshot.events)])
         self.agents.update([agent_row(one, snapshot.now) for one in snapshot.agents])
