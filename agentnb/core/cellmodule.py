@@ -27,7 +27,7 @@ from agentnb.core.trust import private_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["CellModule", "keep_module"]
+__all__ = ["CellModule", "imports_of", "is_builtin", "keep_module"]
 
 # Put among the builtins by IPython, which a worker process has not.
 _OF_A_NOTEBOOK = {"get_ipython", "display", "__IPYTHON__"}
@@ -100,7 +100,7 @@ class CellModule:
         # The function's own name is not bound in the notebook.
         future = [f"from __future__ import {one}" for one in _features(flags)]
         for free in sorted(_free("\n".join([*future, source]), namespace)):
-            found = [] if free == name else _imports(free, namespace.get(free), source, cells)
+            found = [] if free == name else imports_of(free, namespace.get(free), source, cells)
             imports += found
             if not found:
                 needs.append(free)
@@ -118,7 +118,7 @@ def _free(source: str, namespace: Mapping[str, Any]) -> set[str]:
     """Return the names that a function takes from around it, and that Python itself has not."""
     top = symtable.symtable(source, "<cell>", "exec")
     used = {name for table in top.get_children() for name in _globals(table)}
-    return {name for name in used - _OF_A_MODULE if not _is_builtin(name, namespace)}
+    return {name for name in used - _OF_A_MODULE if not is_builtin(name, namespace)}
 
 
 def _globals(table: symtable.SymbolTable) -> Iterator[str]:
@@ -131,7 +131,8 @@ def _globals(table: symtable.SymbolTable) -> Iterator[str]:
         yield from _globals(child)
 
 
-def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
+def is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
+    """Return whether a name of a notebook stands for what every process has."""
     if name in _OF_A_NOTEBOOK or not hasattr(builtins, name):
         return False
     ours = getattr(builtins, name)
@@ -140,7 +141,7 @@ def _is_builtin(name: str, namespace: Mapping[str, Any]) -> bool:
     return value is ours or getattr(value, "__wrapped__", None) is ours
 
 
-def _imports(name: str, value: object, source: str, cells: Sequence[str]) -> list[str]:
+def imports_of(name: str, value: object, source: str, cells: Sequence[str]) -> list[str]:
     """Return the statements that import what a name stands for, none if it cannot be imported."""
     module = _importable(value)
     if module is not None:

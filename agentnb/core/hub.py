@@ -271,7 +271,7 @@ class Hub:
             return self._flight
 
     def record(self, mode: Literal["off", "failed", "all"] | None = None) -> str:
-        """Record jobs and tasks from now on, on tapes that tests replay; return the mode.
+        """Record jobs, tasks and cells from now on, on tapes that tests replay; return the mode.
 
         Parameters
         ----------

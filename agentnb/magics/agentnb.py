@@ -62,7 +62,7 @@ GRAMMAR = Grammar(
         ),
         Verb(
             "record",
-            "keep the calls of jobs and tasks that fail, or of all, for replays in tests",
+            "keep the calls of jobs, tasks and cells that fail, or of all, for replays in tests",
             ("[failed|all|off]",),
             twin='hub.record("failed")',
         ),
@@ -147,9 +147,9 @@ class AgentnbMagic(Magic):
         print(f"hints are {word}")  # noqa: T201 - the answer to a command
 
     def do_record(self, call: Call) -> Message:
-        """Record jobs and tasks, or say which are recorded."""
+        """Record jobs, tasks and cells, or say which are recorded."""
         mode = self.hub.record(*call.arguments)
-        return Message(f"jobs and tasks that are recorded: {_RECORDED[mode]}")
+        return Message(f"jobs, tasks and cells that are recorded: {_RECORDED[mode]}")
 
     def do_check(self, call: Call) -> Table:
         """Return the secrets found in a notebook, masked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from importlib import import_module
@@ -213,6 +214,11 @@ class Extension:
         cell = Cell(source, number, outer, self._open_tracer)
         cells.append(cell)
         cell.begin()
+        may_record = self.hub._flight is not None or "AGENTNB_RECORD" in os.environ  # noqa: SLF001 - as above
+        if outer is None and may_record:
+            from agentnb.magics.recording import record_cell
+
+            record_cell(cell, source, number, self)
 
     def _after_cell(self, result: ExecutionResult | None) -> None:
         """End the span of a cell; without a result where an awaited cell was interrupted."""

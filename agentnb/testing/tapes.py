@@ -101,6 +101,11 @@ class TapeReplay:
         return self._hub
 
     @property
+    def names(self) -> dict[str, Any]:
+        """The values that a cell has used, by their names; empty for a job or a task."""
+        return {name: load(value) for name, value in self.unit.get("names", {}).items()}
+
+    @property
     def job(self) -> TapeJob:
         """A job with the recorded data."""
         unit = self.unit

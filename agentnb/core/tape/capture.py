@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.tape.cells import definition
 from agentnb.core.tape.document import SUFFIX, read_document, write_document
 from agentnb.core.tape.flight import FOLDER
 from agentnb.core.tape.matching import label
@@ -18,7 +20,9 @@ from agentnb.core.tape.matching import label
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Captured", "capture", "home_of"]
+    from agentnb.core.trace.tree import Trace
+
+__all__ = ["Captured", "capture", "home_of", "trace_of"]
 
 _WORD = re.compile(r"\W+")
 _LEAST_DIGITS = 6
@@ -59,7 +63,7 @@ def capture(
     test: str | os.PathLike[str] | None = None,
     to: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    about: str = "",
+    about: Trace | None = None,
 ) -> Captured:
     """Write a test or a notebook that replays recorded attempts; see `Traces.capture`.
 
@@ -70,7 +74,7 @@ def capture(
     target, test, to, overwrite
         As `Traces.capture` takes them.
     about
-        The trace as text, for the notebook.
+        The trace, for the notebook; None where its spans are gone.
     """
     if test is None and to is None:
         raise UsageError(
@@ -152,7 +156,7 @@ def _recorded(home: Path, target: object) -> list[dict[str, Any]]:
         raise UsageError(
             f"capture takes a text such as job:ID, got {target!r:.60}",
             service="trace",
-            hint="job:ID, workflow:NAME, or the first six digits of a trace's id",
+            hint="job:ID, workflow:NAME, cell:NUMBER, or the first six digits of a trace's id",
         )
     kind, colon, name = target.strip().partition(":")
     known: dict[str, None] = {}
@@ -176,9 +180,16 @@ def _recorded(home: Path, target: object) -> list[dict[str, Any]]:
     )
 
 
+def trace_of(home: Path, target: object) -> str:
+    """Return the id of the trace of what is captured, or what was given where it has none."""
+    if not isinstance(target, str) or not target.startswith("cell:"):
+        return target  # type: ignore[return-value]  # refused by its taker
+    return str(_recorded(home, target)[0]["unit"].get("trace_id"))
+
+
 def _names(unit: dict[str, Any]) -> list[str]:
-    if unit.get("kind") == "job":
-        return [f"job:{unit['id']}"]
+    if unit.get("kind") in {"job", "cell"}:
+        return [f"{unit['kind']}:{unit['id']}"]
     return [f"workflow:{unit.get('workflow_name')}", f"workflow:{unit.get('workflow')}"]
 
 
@@ -192,8 +203,11 @@ def _newest(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _check_function(document: dict[str, Any]) -> None:
-    """Refuse a function that a test cannot import."""
+    """Refuse a function that a test cannot import, and a cell that it cannot run."""
     unit = document["unit"]
+    if unit.get("kind") == "cell":
+        _check_cell(unit)
+        return
     module, _, name = str(unit.get("function", "")).partition(":")
     try:
         known = bool(module) and importlib.util.find_spec(module) is not None
@@ -209,22 +223,84 @@ def _check_function(document: dict[str, Any]) -> None:
         )
 
 
+def _check_cell(unit: dict[str, Any]) -> None:
+    missing = [str(one) for one in unit.get("missing", ())]
+    if "magics" in missing:
+        reason = "it uses magics"
+        hint = "a test has no notebook: the Python twin of a magic is in %MAGIC help"
+    elif missing:
+        names = ", ".join(missing)
+        reason = f"the names {names} of the notebook are neither plain values nor imported"
+        hint = "keep functions in a module that the cell imports"
+    else:
+        try:
+            definition("cell", str(unit["source"]), list(unit["names"]))
+        except SyntaxError as error:
+            reason, hint = f"its code cannot be that of a function: {error.msg}", "import names"
+        else:
+            return
+    raise UsageError(
+        f"cell {unit.get('id')} cannot be captured: {reason}", service="trace", hint=hint
+    )
+
+
 def _name(document: dict[str, Any]) -> str:
     unit = document["unit"]
-    words = unit.get("task") or "job"
+    words = unit.get("task") or unit["kind"]
     return _WORD.sub("_", f"{words}_{unit['id']}").strip("_").lower()
 
 
 def _imports(pairs: list[tuple[dict[str, Any], Path]]) -> str:
     found = set()
     for document, _ in pairs:
-        module, _, name = document["unit"]["function"].partition(":")
+        unit = document["unit"]
+        if unit["kind"] == "cell":
+            found |= set(unit["imports"])
+            continue
+        module, _, name = unit["function"].partition(":")
         found.add(f"from {module} import {name.partition('.')[0]}")
     return "\n".join(sorted(found))
 
 
 def _function(document: dict[str, Any]) -> str:
     return str(document["unit"]["function"].partition(":")[2])
+
+
+def _cell(document: dict[str, Any]) -> tuple[str, bool]:
+    """Return a cell as a function, and whether it is awaited."""
+    unit = document["unit"]
+    return definition(_name(document), str(unit["source"]), list(unit["names"]))
+
+
+def _call(document: dict[str, Any], *, awaited: str) -> str:
+    """Return the Python that does again what was recorded.
+
+    Parameters
+    ----------
+    document
+        The tape.
+    awaited
+        How a coroutine is awaited, such as ``"asyncio.run({})"``.
+    """
+    if document["unit"]["kind"] != "cell":
+        return f"tape.run({_function(document)})"
+    call = f"{_name(document)}(tape.hub, **tape.names)"
+    return awaited.format(call) if _cell(document)[1] else call
+
+
+def _source(document: dict[str, Any]) -> str:
+    """Return the source of what was recorded; empty where there is none."""
+    unit = document["unit"]
+    if unit["kind"] == "cell":
+        return _cell(document)[0]
+    module, _, name = unit["function"].partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+        return inspect.getsource(inspect.unwrap(found))
+    except (ImportError, AttributeError, OSError, TypeError):
+        return ""
 
 
 def _outcome(document: dict[str, Any]) -> tuple[str, str] | None:
@@ -241,33 +317,44 @@ def _line(text: object) -> str:
 
 
 def _test_of(pairs: list[tuple[dict[str, Any], Path]]) -> str:
+    cells = [_cell(one) for one, _ in pairs if one["unit"]["kind"] == "cell"]
+    awaits = "import asyncio\n" if any(awaited for _, awaited in cells) else ""
     parts = [
         '"""Recorded attempts, replayed without a network."""',
-        "from pathlib import Path\n\nfrom agentnb.testing import replay",
-        f"{_imports(pairs)}\n\nHERE = Path(__file__).parent",
+        f"{awaits}from pathlib import Path\n\nfrom agentnb.testing import replay",
+        f"{_imports(pairs)}\n\nHERE = Path(__file__).parent".lstrip(),
+        *(f"\n{text}" for text, _ in cells),
     ]
     for document, path in pairs:
-        failure = _outcome(document)
+        failure, call = _outcome(document), _call(document, awaited="asyncio.run({})")
         note = "# It completed; the result has to be the same."
-        call = f"tape.check(tape.run({_function(document)}))"
+        does = f"tape.check({call})"
+        if document["unit"]["kind"] == "cell":
+            note, does = "# It completed; its calls have to be the same.", call
         if failure is not None:
             note = f"# It failed: {': '.join(failure)}"
-            call = f"tape.run({_function(document)})  # assert here what the mended code returns"
+            does = f"{call}  # assert here what the mended code returns"
         parts.append(
             f"\ndef test_{_name(document)}():\n"
             f"    {note}\n"
             f"    with replay(HERE / {json.dumps(path.name)}) as tape:\n"
-            f"        {call}"
+            f"        {does}"
         )
     return "\n\n".join(parts) + "\n"
 
 
-def _notebook_of(pairs: list[tuple[dict[str, Any], Path]], folder: Path, about: str) -> str:
+def _notebook_of(
+    pairs: list[tuple[dict[str, Any], Path]], folder: Path, about: Trace | None
+) -> str:
     """Return a notebook of the replays, as JSON of the format 4."""
     cells = [_markdown("# Recorded attempts\n\nThis notebook replays them without a network.")]
-    if about:
-        cells.append(_markdown("## What it caused\n\n" + textwrap.indent(about, "    ")))
-    cells.append(_code(f"from agentnb.testing import replay\n\n{_imports(pairs)}"))
+    if about is not None:
+        # On one line: a blank one would end the HTML of a markdown cell.
+        drawn = " ".join(about._repr_html_().split("\n"))
+        text = textwrap.indent(about.plain(), "    ")
+        cells += [_markdown(f"## What it caused\n\n{text}"), _markdown(f"<div>{drawn}</div>")]
+    imports = f"\n\n{_imports(pairs)}".rstrip()
+    cells.append(_code(f"from agentnb.testing import replay{imports}"))
     for document, path in pairs:
         unit, failure = document["unit"], _outcome(document)
         ended = "It completed." if failure is None else f"It failed: `{': '.join(failure)}`"
@@ -280,15 +367,22 @@ def _notebook_of(pairs: list[tuple[dict[str, Any], Path]], folder: Path, about: 
         title = (
             f"## {unit['kind']} {_line(unit['id'])}\n\n{ended} Its calls:\n\n{steps or '    none'}"
         )
+        source, is_cell = _source(document).rstrip(), unit["kind"] == "cell"
+        if source and not is_cell:
+            title += f"\n\nIts code:\n\n{textwrap.indent(source, '    ')}"
         cells.append(_markdown(title))
+        if is_cell:
+            cells.append(_code(source))
         source = (
             f"with replay({json.dumps(os.path.relpath(path, folder))}) as tape:\n"
-            f"    result = tape.run({_function(document)})"
+            f"    result = {_call(document, awaited='await {}')}"
         )
-        if failure is None:
-            cells.append(_code(f"{source}\n    tape.check(result)"))
-        else:
+        if failure is not None:
             cells.append(_code(f"# NBVAL_IGNORE_OUTPUT\n{source}", "raises-exception"))
+        elif is_cell:
+            cells.append(_code(source))
+        else:
+            cells.append(_code(f"{source}\n    tape.check(result)"))
     notebook = {
         "cells": [{**cell, "id": f"cell-{n:02}"} for n, cell in enumerate(cells)],
         "metadata": {

@@ -1,4 +1,4 @@
-"""The flight recorder of a worker: a tape in memory for each unit of work, written if it fails."""
+"""The flight recorder: a tape in memory for each unit of work, written if it fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.trace.servicelog import ServiceLog
 
-__all__ = ["FOLDER", "MODES", "FlightRecorder", "Unit"]
+__all__ = ["FOLDER", "MODES", "CellUnit", "FlightRecorder", "Unit"]
 
 FOLDER: Final = "tapes"
 MODES: Final = ("off", "failed", "all")
@@ -33,7 +33,7 @@ _NO_NAME = re.compile(r"[^A-Za-z0-9]+")
 
 
 class FlightRecorder:
-    """Records the jobs and tasks of a hub.
+    """Records the jobs, the tasks and the cells of a hub.
 
     Nothing is written while nothing fails. A tape holds 500 steps, 1 MB and 64 kB of an answer at
     most; a home keeps 20 MB for 7 days, and the oldest tapes go first.
@@ -85,6 +85,10 @@ class FlightRecorder:
         """
         return Unit(self, describe, log)
 
+    def cell(self, describe: Callable[[], dict[str, Any]], log: ServiceLog) -> CellUnit:
+        """Return the block of a cell, as `unit`; one that calls no service has no tape."""
+        return CellUnit(self, describe, log)
+
     def write(self, document: dict[str, Any]) -> Path:
         """Write a tape, and remove those that are too old or too many."""
         unit = document["unit"]
@@ -129,6 +133,9 @@ class Unit:
             self._block.__enter__()
         return self
 
+    def _leave(self) -> None:
+        self._block.__exit__()
+
     def returned(self, result: Any) -> None:
         """Note the result of the unit."""
         if self._mode == "all":
@@ -144,7 +151,7 @@ class Unit:
             self._block.__exit__()
         if self._mode == "off":
             return
-        self._block.__exit__()
+        self._leave()
         if isinstance(error, Exception):
             self._recorder.failed(error)
         elif error is not None or self._mode != "all":
@@ -156,3 +163,27 @@ class Unit:
             self._log.warning("the attempt cannot be recorded: %s", broken)
             return
         self._log.info("the attempt is recorded: %s", path)
+
+
+class CellUnit(Unit):
+    """The block of a cell, which begins and ends in two hooks of the shell."""
+
+    __slots__ = ()
+
+    def begin(self) -> None:
+        """Record what the cell does from now on; nothing where a tape is inserted."""
+        if not self._is_test:
+            self.__enter__()
+
+    def end(self, error: BaseException | None) -> None:
+        """Write the tape, if the cell has called a service and the mode says so."""
+        if self._is_test or self._mode == "off":
+            return
+        if not self._recorder.count:
+            self._leave()
+            return
+        self.__exit__(None if error is None else type(error), error, None)
+
+    def _leave(self) -> None:
+        with suppress(ValueError):  # the end of an awaited cell has the context of the one before
+            self._block.__exit__()

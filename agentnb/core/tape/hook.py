@@ -121,9 +121,10 @@ _everywhere: list[Tape] = []
 def active() -> Tape | None:
     """Return the tape that the calling code is recorded on or replayed from; None for none."""
     tape = tape_var.get()
-    if tape is None:
-        return _everywhere[-1] if _everywhere else None
-    return None if isinstance(tape, _Muted) else tape
+    if isinstance(tape, _Muted):
+        return None
+    # A block within a unit that is recorded, such as a replay in a cell, comes first.
+    return _everywhere[-1] if _everywhere else tape
 
 
 def inserted() -> bool:

@@ -20,6 +20,7 @@ from agentnb.core.trace.context import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.tape.flight import CellUnit
     from agentnb.core.trace.spans import OpenSpan, Tracer
 
 __all__ = ["Cell"]
@@ -86,6 +87,8 @@ class Cell:
         self._outer = outer
         self._tracer = tracer
         self._span: OpenSpan | None = None
+        self.recording: CellUnit | None = None
+        """Records its calls, where that is on."""
         self._fork = ForkGuard()
         self._has_ended = False
         self._outcome = "ok"
@@ -153,6 +156,9 @@ class Cell:
             if error is not None:
                 self._outcome = type(error).__name__  # the error itself keeps what it refers to
             detach(self._attached)
+            if self.recording is not None:
+                self.recording.end(error)
+                self.recording = None
             if self._span is not None:
                 # The hub may have been closed, and opened again, by the cell.
                 self._finish(self._tracer() or self._span._tracer, error)  # noqa: SLF001 - as above

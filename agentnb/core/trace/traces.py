@@ -281,14 +281,15 @@ class Traces:
     ) -> Captured:
         """Write a test or a notebook that replays recorded attempts without a network.
 
-        The attempts are those that ``agentnb worker --record failed``, AGENTNB_RECORD or
-        `Hub.record` has kept. Of each job and each task it takes the newest, and writes its tape
-        beside the file.
+        The attempts at jobs and tasks, and the runs of cells, are those that
+        ``agentnb worker --record failed``, AGENTNB_RECORD or `Hub.record` has kept. Of each it
+        takes the newest, and writes its tape beside the file.
 
         Parameters
         ----------
         id
-            ``"job:ID"``, ``"workflow:NAME"``, or the first six or more digits of a trace's id.
+            ``"job:ID"``, ``"workflow:NAME"``, ``"cell:NUMBER"`` of a notebook, or the first six
+            or more digits of a trace's id.
         test
             A file for pytest: ``"tests/test_night.py"``.
         to
@@ -307,12 +308,12 @@ class Traces:
         --------
         ``hub.trace.capture("job:k3x9", test="tests/test_night.py")``
         """
-        from agentnb.core.tape.capture import capture, home_of
+        from agentnb.core.tape.capture import capture, home_of, trace_of
 
-        home, shown = home_of(self._tracer.path), ""
+        home, shown = home_of(self._tracer.path), None
         if to is not None:
             with suppress(AgentnbError):  # its spans may be gone
-                shown = self.get(id).plain()
+                shown = self.get(trace_of(home, id))
         return capture(home, id, test=test, to=to, overwrite=overwrite, about=shown)
 
     acapture = twin(capture)

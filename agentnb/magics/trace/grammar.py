@@ -39,7 +39,7 @@ _VERBS = (
     ),
     Verb(
         "capture",
-        "write a test or a notebook that replays recorded attempts",
+        "write a test or a notebook that replays recorded jobs, tasks or cells",
         ("ID",),
         live=("trace",),
         options=(
@@ -114,6 +114,7 @@ GRAMMAR = _Grammar(
         "%trace job:ID --live",
         "%trace 1b77e0 --export trace.json",
         "%trace capture job:ID --test tests/test_night.py",
+        "%trace capture cell:12 --to night.ipynb",
     ),
 )
 

@@ -1,0 +1,47 @@
+"""Records the calls of a cell, where ``%agentnb record`` or AGENTNB_RECORD asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentnb.core.errors import AgentnbError
+
+if TYPE_CHECKING:
+    from agentnb.core.trace.cell import Cell
+    from agentnb.magics.extension import Extension
+
+__all__ = ["record_cell"]
+
+
+def record_cell(cell: Cell, source: str, number: int | None, extension: Extension) -> None:
+    """Record a cell from now until its end.
+
+    Parameters
+    ----------
+    cell
+        The cell, which has begun.
+    source
+        Its text.
+    number
+        The number in its prompt, or None.
+    extension
+        The extension, which has the hub and the shell.
+    """
+    hub = extension.hub
+    try:
+        flight = hub._flight_recorder  # noqa: SLF001 - the notebook's own
+    except AgentnbError:
+        return  # a setting is wrong, which the first call of a service says
+    if flight.mode == "off" or not source.strip():
+        return
+    from agentnb.core.tape.cells import cell_source
+
+    shell: Any = extension.shell  # IPython leaves these untyped
+    earlier = shell.history_manager.input_hist_parsed[:-1]
+    # Now: the cell may change what it uses.
+    found = cell_source(shell.transform_cell(source), shell.user_ns, earlier)
+    name = cell.context.trace_id
+    number_or_trace = name[:8] if number is None else str(number)
+    recording = flight.cell(lambda: found.unit(number_or_trace, name), hub.runtime.log("trace"))
+    cell.recording = recording
+    recording.begin()
