@@ -28,6 +28,7 @@ SUBJECTS = (
     "batches",
     "executors",
     "workflows",
+    "parked",
     "distance",
     "websocket_echo",
     "awaited",

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 import agentnb
-from agentnb.core.errors import UnavailableError
+from agentnb.core.errors import RejectedError, UnavailableError
 from agentnb.core.redis import RedisClient
 from agentnb.core.workflow import Task, TaskFailed
 
@@ -58,6 +58,12 @@ def slow(task, ctx):
     while task.attempt == 1 and not pathlib.Path("go").exists():
         time.sleep(0.02)
     return task.attempt
+
+@agent("asks", backoff=0.01)
+def asks(task, ctx):
+    ctx.step("pay", lambda: write("paid", task.attempt))
+    write("starts", task.name, ctx.entry)
+    return ctx.ask("budget", form=int)
 """
 MAKER = """
 import os, signal, sys
@@ -131,7 +137,7 @@ def make_hub(settings, tmp_path):
         }
         hub = agentnb.connect(**(given | options))
         made.append(hub)
-        for name in ("square", "poison", "pays", "slow"):
+        for name in ("square", "poison", "pays", "slow", "asks"):
             attempts = 2 if name == "poison" else 4
             hub.workflows.agent(name, attempts=attempts, backoff=0.01)(
                 lambda task, ctx: ctx.attempt
@@ -435,3 +441,33 @@ def test_a_lock_of_somebody_else_delays_an_end_and_loses_nothing(
             workflow.cancel()
     assert workflow.wait(30).result == {"a": 1, "b": 1}
     assert {task.attempt for task in workflow.tasks} == {1}
+
+
+@pytest.mark.parametrize("words", [(), ("--processes",)], ids=["threads", "processes"])
+def test_a_parked_task_outlives_its_worker_and_takes_one_of_eight_answers(
+    hub, start, tmp_path, until, words
+):
+    worker = start(*words)
+    workflow = hub.workflows.create("x", [Task("t", agent="asks")])
+    until(lambda: workflow.task("t").state == "parked")
+    os.kill(worker.pid, signal.SIGKILL)
+    draining = start("--drain")
+    draining.hear("1 parked task is left: it needs no worker")
+    assert workflow.task("t").state == "parked"
+    accepted = []
+
+    def answer(number):
+        with contextlib.suppress(RejectedError):
+            workflow.answer("t", "budget", number)
+            accepted.append(number)
+
+    threads = [threading.Thread(target=answer, args=(number,)) for number in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    start(*words)
+    assert workflow.wait(60).result == {"t": accepted[0]}
+    assert len(accepted) == 1
+    assert (tmp_path / "paid").read_text().splitlines() == ["1"]
+    assert (tmp_path / "starts").read_text().splitlines() == ["t 1", "t 2"]

@@ -50,9 +50,9 @@ def consume(
     def is_done() -> bool:
         done = draining is not None and draining.done() and (agents is None or not agents.left)
         if done and agents is not None and (parked := agents.parked):
-            noun = "task is" if parked == 1 else "tasks are"
+            left = "task is left: it needs" if parked == 1 else "tasks are left: they need"
             screen.clear()
-            screen.say(f"agents  {parked:,} {noun} parked: they wait for no worker")
+            screen.say(f"agents  {parked:,} parked {left} no worker")
         return done
 
     def say_stopping(consumers: list[Consumer]) -> None:
