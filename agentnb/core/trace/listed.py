@@ -48,14 +48,14 @@ class Known:
 
     def __init__(self, read: Callable[[], Iterable[Trace]]) -> None:
         self._read = read
-        self._found: dict[str, Trace] | None = None
+        self._traces: dict[str, Trace] | None = None
 
     def of(self, trace_id: str, redactor: Callable[[str], str]) -> Trace:
         """Return a trace, without spans if they were removed meanwhile."""
-        if self._found is None:
-            self._found = {trace.id: trace for trace in self._read()}
+        if self._traces is None:
+            self._traces = {trace.id: trace for trace in self._read()}
         gone = ("its spans were removed",)
-        return self._found.get(trace_id) or Trace(trace_id, (), notes=gone, redactor=redactor)
+        return self._traces.get(trace_id) or Trace(trace_id, (), notes=gone, redactor=redactor)
 
 
 class ListedTrace(Trace):
