@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import tempfile
 import threading
 import time
@@ -333,3 +334,47 @@ def test_the_panel_shows_the_deadline_and_cancels_what_is_late(workflows, view):
     workflows._transactions.run("update {workflow} set deadline = {now} - 1")
     assert "⊘ cancelled" in refreshed(panel).about.value
     assert " · deadline " not in panel.about.value
+
+
+def test_the_stream_of_the_picked_task_grows_between_two_looks_at_everything(hub, workflows):
+    going = queue.SimpleQueue()
+
+    def write(_, ctx):
+        for text in iter(going.get, None):
+            ctx.write(text)
+
+    workflows.agent("write")(write)
+    workflows.create("app", [Task("write"), Task("plan", needs=["write"])])
+    workflows.work()
+    going.put("<b>one</b> ")
+    going.put("the key is sk-ant-REDACTED0123456789abcdefghijklmnop ")
+    until(lambda: len(workflows.list()[0].streams("write")))
+    view = WorkflowPanel(hub, every=3600.0)
+    try:
+        view.panel.refresh()
+        until(lambda: view.panel.state == "live")
+        view._pick("write")
+        view._whole_at = 0.0
+        refreshed(view)
+        shown = view.detail.stream.widget
+        assert "&lt;b&gt;one&lt;/b&gt; the key is" in shown.value
+        assert "REDACTED0123" not in shown.value
+        going.put("two ")
+        until(lambda: "two " in shown.value)  # an hour before the next look at everything
+        going.put("x" * 5000 + " three")
+        until(lambda: " three" in shown.value)
+        assert "… x" in shown.value
+        assert len(shown.value) < 3000
+        going.put(None)
+        until(lambda: workflows.list()[0].state == "completed")
+        view._whole_at = 0.0
+        refreshed(view)
+        assert " three" in shown.value
+        assert view.panel._refresher._every == 3600.0
+        view._pick("plan")
+        view._whole_at = 0.0
+        refreshed(view)
+        assert shown.value == ""
+    finally:
+        going.put(None)
+        view.panel.close()

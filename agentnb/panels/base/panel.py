@@ -143,6 +143,10 @@ class Panel:
         self._load, self._show = load, show
         return self
 
+    def pace(self, every: float | None) -> None:
+        """Refresh every so many seconds from the next refresh on, such as while something grows."""
+        self._refresher.pace(every)
+
     def on_close(self, callback: Callable[[], object]) -> Panel:
         """Call this once, when the panel is closed."""
         self._on_close.append(callback)

@@ -89,6 +89,10 @@ class Refresher:
         """Whether the thread exists and has not ended."""
         return self._thread.alive
 
+    def pace(self, every: float | None) -> None:
+        """Set the seconds between the periodic runs, from the end of the next run on."""
+        self._every = every
+
     def ask(self) -> None:
         """Ask for a run as soon as possible, and start the thread if there is none."""
         self._asked = True

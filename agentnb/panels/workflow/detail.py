@@ -22,6 +22,9 @@ __all__ = ["Detail"]
 SHOWN: Final = 20_000
 """Characters that are shown of data, a result or an error."""
 
+STREAMED: Final = 2000
+"""Characters that are shown of the end of a stream."""
+
 
 class Detail:
     """Shows one task."""
@@ -32,10 +35,16 @@ class Detail:
         self.error, self.log, self.result, self.data = (
             TextBlock(name, wrap=True) for name in ("Error", "Log", "Result", "Data")
         )
+        self.stream = TextBlock("Stream", wrap=True)
         # Its marks stand below what they mark: a line must not go on in the next one.
         self.traceback = TextBlock("Traceback")
-        texts = (self.error, self.traceback, self.log, self.result, self.data)
+        texts = (self.error, self.traceback, self.stream, self.log, self.result, self.data)
         self.widget = stack(self.about, self.times, *texts)
+
+    def show_stream(self, text: str) -> None:
+        """Show the end of what the task streams."""
+        beginning, text = text[:-STREAMED], text[-STREAMED:]
+        self.stream.show(f"… {text}" if beginning else text)
 
     def show(
         self,
@@ -43,6 +52,7 @@ class Detail:
         log: list[str],
         now: float,
         waits: Sequence[OpenWait] = (),
+        stream: str = "",
     ) -> None:
         """Show a task, or none at all."""
         self.widget.layout.display = "none" if task is None else None
@@ -55,6 +65,7 @@ class Detail:
         self.error.show(cut(task.error or "", SHOWN))
         self.traceback.show(cut(task.traceback or "", SHOWN))
         self.log.show(cut("\n".join(_marked(task, log)), SHOWN))
+        self.show_stream(stream)
         self.result.show(str(task.unkept or "") or pretty(task.result, SHOWN))
         self.data.show(pretty(task.data, SHOWN))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import NotFoundError
+from agentnb.core.workflow.streams import joined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.agent_limits import AgentLimit
     from agentnb.core.workflow.forms import OpenWait
 
-__all__ = ["LISTED", "Snapshot", "Waits", "take_snapshot"]
+__all__ = ["LISTED", "Snapshot", "Waits", "streamed", "take_snapshot"]
 
 LISTED: Final = 50
 EVENTS: Final = 100
+TAIL: Final = 4000
+"""Characters that are read of the end of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class Snapshot:
         The workflow that is shown; None where there is none.
     tasks, events, why
         Of that one; `why` it does not move, or empty.
-    picked, log
-        The name of the task that is picked, and what it has logged.
+    picked, log, stream
+        The name of the task that is picked, what it has logged, and the end of what it streams.
     agents
         All of them.
     waited
@@ -56,6 +59,7 @@ class Snapshot:
     events: list[Any] = field(default_factory=list)
     picked: str | None = None
     log: list[str] = field(default_factory=list)
+    stream: str = ""
     agents: list[AgentInfo] = field(default_factory=list)
     waited: Mapping[str, float] = field(default_factory=dict)
     now: float = field(default_factory=time.time)
@@ -116,6 +120,7 @@ def take_snapshot(
         list(chosen.events(EVENTS)),
         picked,
         [] if task is None else chosen.logs(task.name),
+        "" if task is None else streamed(chosen, task),
         workflows.agent_infos(),
         waits.of(workflows, [*found, *([] if chosen in found else [chosen])]),
         now,
@@ -123,6 +128,11 @@ def take_snapshot(
         workflows.schedule_infos(),
         chosen._open_waits() if chosen.state == "active" else (),  # noqa: SLF001 - for panels
     )
+
+
+def streamed(workflow: Workflow, task: TaskInfo) -> str:
+    """Return the end of what a task streams."""
+    return joined(workflow._stream_tail(task.id, TAIL)) if task.attempt else ""  # noqa: SLF001 - for display
 
 
 def _chosen(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING, Final
 
@@ -33,11 +35,11 @@ from agentnb.panels.workflow.rows import (
     task_rows,
     workflow_row,
 )
-from agentnb.panels.workflow.snapshot import LISTED, Snapshot, Waits, take_snapshot
+from agentnb.panels.workflow.snapshot import LISTED, Snapshot, Waits, streamed, take_snapshot
 
 if TYPE_CHECKING:
     from agentnb.core.hub import Hub
-    from agentnb.core.workflow import Orchestrator
+    from agentnb.core.workflow import Orchestrator, TaskInfo
 
 __all__ = ["WorkflowPanel"]
 
@@ -47,6 +49,7 @@ EMPTY: Final = (
 )
 _LIMITS = 3
 _LONGEST: Final = 600
+_LIVE_SECONDS = 0.2  # between two looks at a stream that grows
 _NO_AGENTS: Final = "No agent yet. Make a cell one:  %%agent NAME"
 
 
@@ -71,10 +74,12 @@ class WorkflowPanel:
 
     def __init__(self, hub: Hub, *, workflow: str | None = None, every: float | None = 1.0) -> None:
         self._hub = hub
+        self._redact = hub.settings.redactor
         self._requested = None if workflow is None else hub.workflows.get(workflow).id
         self._picked: str | None = None
         self._last: Snapshot | None = None
         self._waits = Waits()
+        self._every, self._whole_at = every, 0.0
         self.panel = Panel("Workflows", every=every, redactor=hub.settings.redactor)
         act = self.panel.action
         self.notice = Notice()
@@ -160,12 +165,25 @@ class WorkflowPanel:
     def _load(self) -> Snapshot:
         with self.panel.lock:
             requested, picked = self._requested, self._picked
+            last = self._last
+        stale = self._every is None or time.monotonic() - self._whole_at >= self._every
+        live = None if stale else _live_task(last, requested, picked)
+        if last is not None and last.chosen is not None and live is not None:
+            # Between two looks at everything, at what grows.
+            return replace(last, stream=streamed(last.chosen, live))
+        self._whole_at = time.monotonic()
         return take_snapshot(self._workflows, requested, picked, waits=self._waits)
 
     def _show(self, snapshot: Snapshot) -> None:
         if snapshot.requested != self._requested:  # another one is being looked for
             return
-        self._last = snapshot
+        last, self._last = self._last, snapshot
+        live = _live_task(snapshot, self._requested, self._picked) is not None
+        self.panel.pace(_LIVE_SECONDS if live and self._every is not None else self._every)
+        if last is not None and last.tasks is snapshot.tasks:  # nothing but its stream is new
+            if snapshot.picked == self._picked:
+                self.detail.show_stream(self._redact(snapshot.stream))
+            return
         chosen = snapshot.chosen
         self.workflows.update(
             [
@@ -204,10 +222,23 @@ class WorkflowPanel:
         )
         self.tasks.update(rows, columns)
         log = snapshot.log if snapshot.picked == self._picked else []
-        self.detail.show(known.get(self._picked or ""), log, snapshot.now, snapshot.waits)
+        stream = self._redact(snapshot.stream) if snapshot.picked == self._picked else ""
+        task = known.get(self._picked or "")
+        self.detail.show(task, log, snapshot.now, snapshot.waits, stream)
         self.approvals.show(snapshot, self._picked)
         self.events.update([event_row(one) for one in reversed(snapshot.events)])
         self.agents.update([agent_row(one, snapshot.now) for one in snapshot.agents])
+
+
+def _live_task(
+    snapshot: Snapshot | None, requested: str | None, picked: str | None
+) -> TaskInfo | None:
+    """Return the task that is picked, if it streams while it runs."""
+    if snapshot is None or not snapshot.stream:
+        return None
+    if (snapshot.requested, snapshot.picked) != (requested, picked):
+        return None
+    return next((t for t in snapshot.tasks if t.name == picked and t.state == "active"), None)
 
 
 def _about(snapshot: Snapshot) -> str:
