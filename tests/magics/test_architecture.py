@@ -79,6 +79,7 @@ def test_the_guide_has_a_row_for_every_service():
         "errors",
         "metrics",
         "overview",
+        "plot",
         "project",
         "resilience",
         "services",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
+    from agentnb.core.plot import Plot
+    from agentnb.core.plot.asked import Kind
     from agentnb.core.resilience import Deadline
     from agentnb.core.table import Table
     from agentnb.core.tape.hook import Operation
@@ -358,6 +360,54 @@ class Executor:
                 yield Result(columns, found, statement=statement.sql, rowcount=len(found))
             self.access.settle(connection)
 
+    def plot(
+        self,
+        /,
+        sql: str,
+        x: str,
+        y: str | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        color: str | None = None,
+        kind: Kind | None = None,
+        timeout: float | None = None,
+        frames: Mapping[str, Any] | None = None,
+        **unknown: Never,
+    ) -> Plot:
+        """Return a plot of all rows of a query, whose numbers the database makes.
+
+        At most 5,000 points leave it, of any number of rows.
+
+        Parameters
+        ----------
+        sql
+            One statement that only reads.
+        x, y, color, kind
+            As in `Result.plot`.
+        params, timeout, frames
+            As in `query`; the time is that of each of a few statements.
+
+        Raises
+        ------
+        UsageError
+            The statement does more than read, or as in `Result.plot`.
+        AgentnbError
+            As in `query`.
+
+        Examples
+        --------
+        >>> from agentnb.core.db import Database
+        >>> with Database("sqlite://") as db:
+        ...     db.plot("select 'a' as name, 2 as n union all select 'a', 3", "name", "n").caption
+        'sum of n by name, of 2 rows'
+        """
+        from agentnb.core.db.plotting import plot
+
+        refuse_values("plot", unknown)
+        return plot(
+            self, sql, x, y, params or {}, color=color, kind=kind, timeout=timeout, frames=frames
+        )
+
     def explain(
         self, /, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
     ) -> Result:
@@ -492,6 +542,7 @@ class Executor:
         return self._taped(taped.DESCRIBE, lambda: {"table": table}, do)
 
     aquery = twin(query)
+    aplot = twin(plot)
     aexecute = twin(execute)
     ascript = twin(script)
     aexplain = twin(explain)

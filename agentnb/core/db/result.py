@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from agentnb.core.codec import TypeCodec
+    from agentnb.core.plot import Plot
+    from agentnb.core.plot.asked import Kind
 
 __all__ = ["ArrowResult", "Preview", "Result", "Script"]
 
@@ -132,6 +134,38 @@ class Result(Table):
         return [
             _of(codec, row, f"row {number}") for number, row in enumerate(self.dicts(), start=1)
         ]
+
+    def plot(
+        self, x: str, y: str | None = None, *, color: str | None = None, kind: Kind | None = None
+    ) -> Plot:
+        """Return a plot of all rows: a line, bars, a histogram, points or boxes.
+
+        Parameters
+        ----------
+        x
+            The column along x: numbers, times or text.
+        y
+            A column of numbers. Along numbers and times a line of its means is drawn, over text
+            bars of its sums. Without it rows are counted.
+        color
+            A column whose values have a color each, the 20 most frequent.
+        kind
+            The form, ``"line"``, ``"bar"``, ``"hist"``, ``"scatter"`` or ``"box"``; default: the
+            one that fits the columns.
+
+        Raises
+        ------
+        UsageError
+            There is no such column, or the form does not fit; or the result was cut for display.
+
+        Examples
+        --------
+        >>> Result(["n"], [(1,), (2,), (2,)]).plot("n").caption
+        'rows by n, of 3 rows'
+        """
+        from agentnb.core.plot.plot import of_rows
+
+        return of_rows(self.columns, self.rows, x, y, color, kind)
 
     def _done(self) -> str:
         if not self.rowcount:

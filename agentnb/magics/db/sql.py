@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.errors import QueryRejected, TableNotFound, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from agentnb.core.db import Session
@@ -25,6 +25,7 @@ _ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
 _VALUE = re.compile(r"[ =]\s*\S+")
 _LATE = re.compile(r"\s(-[cn]\s+\w+)\s*\Z")
+_PLOT_COLUMNS = ("x", "y", "color")
 _CONTROL = {"begin", "start", "commit", "end", "rollback", "abort"}
 _SQL = (
     *("select", "insert", "update", "delete", "create", "drop", "alter", "with", "explain"),
@@ -155,6 +156,9 @@ def run(
         given["timeout"] = options["timeout"]
     if "tx" in options or held is not None:
         _refuse_control(statements, held, tx="tx" in options)
+    if "plot" in options or "kind" in options:
+        with executor_of(session, held) as executor, _with_hint(sql, grammar, namespace):
+            return _plotted(executor, statements, options, namespace)
     if "explain" in options:
         with executor_of(session, held) as executor, _with_hint(sql, grammar, namespace):
             return shaped(executor.explain(sql, namespace), shape)
@@ -166,6 +170,37 @@ def run(
         if single:
             return shaped(executor.query(sql, namespace, arrow=shape != "rows", **given), shape)
         return shaped(executor.script(sql, namespace, **given), shape)
+
+
+def _plotted(
+    executor: Executor,
+    statements: Sequence[Statement],
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+) -> Any:
+    """Return the plot of the one query that there is."""
+    others = options.keys() & {"as", "rows", "all", "tx", "explain"}
+    columns = [one.strip() for one in str(options.get("plot", "")).split(",")]
+    if "plot" not in options or not all(columns) or len(columns) > len(_PLOT_COLUMNS):
+        raise UsageError(
+            "--plot takes one to three names of columns, with commas",
+            service="db",
+            hint="%db --plot day,eur,city SQL, and --kind bar for another form",
+        )
+    if others or len(statements) != 1:
+        raise UsageError(
+            f"--plot draws the rows of one query, without --{min(others)}"
+            if others
+            else f"--plot draws the rows of one query, got {len(statements)} statements",
+            service="db",
+            hint="%db --plot day,eur SQL",
+        )
+    named: dict[str, Any] = dict(zip(_PLOT_COLUMNS, columns, strict=False))
+    if executor.access.backend.takes_frames:
+        named["frames"] = namespace
+    if "timeout" in options:
+        named["timeout"] = options["timeout"]
+    return executor.plot(statements[0].sql, params=namespace, kind=options.get("kind"), **named)
 
 
 def _refuse_control(

@@ -1,0 +1,5 @@
+"""Plots of results: few numbers, made of all rows where they are."""
+
+from agentnb.core.plot.plot import Plot
+
+__all__ = ["Plot"]

@@ -1,0 +1,120 @@
+"""The numbers of a plot, and what is said below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentnb.core.plot.asked import Asked
+
+__all__ = ["BINS", "CATEGORIES", "COLORS", "OTHER", "POINTS", "STEPS", "Box", "Drawn", "Point"]
+
+BINS = 40
+"""Bins of a histogram."""
+STEPS = 500
+"""Bins along a line."""
+CATEGORIES = 30
+"""Bars and boxes at most: the largest."""
+COLORS = 20
+"""Colors at most; what is left is one of them."""
+POINTS = 5_000
+"""Points of a scatter plot at most."""
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point, a bar or a bin.
+
+    Parameters
+    ----------
+    x
+        A number, a time as seconds since 1970, or text. Of a bin: where it begins.
+    y
+        A number: a mean, a sum, or a count.
+    end
+        Of a bin: where it ends.
+    color
+        The value of the color column.
+    """
+
+    x: float | str
+    y: float
+    end: float | None = None
+    color: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box: the least value, the quartiles, and the greatest.
+
+    Parameters
+    ----------
+    x
+        The category.
+    low, first, middle, third, high
+        Values of the column: each is one that is there.
+    """
+
+    x: str
+    low: float
+    first: float
+    middle: float
+    third: float
+    high: float
+
+
+@dataclass(slots=True)
+class Drawn:
+    """The numbers of a plot.
+
+    Parameters
+    ----------
+    asked
+        The plot that was asked for.
+    rows
+        Rows of the result.
+    left_out
+        Rows without a value, or with one that is no finite number.
+    points, boxes
+        What is drawn.
+    categories
+        Categories in all, of which the largest are drawn; 0 where there are none.
+    values
+        Points in all, of which some are drawn; 0 where all are.
+    """
+
+    asked: Asked
+    rows: int
+    left_out: int = 0
+    points: list[Point] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    categories: int = 0
+    values: int = 0
+
+    @property
+    def y_title(self) -> str:
+        """Return what y is."""
+        asked = self.asked
+        if asked.y is None:
+            return "rows"
+        words = {"line": f"mean of {asked.y}", "bar": f"sum of {asked.y}"}
+        return words.get(asked.kind, asked.y)
+
+    @property
+    def caption(self) -> str:
+        """Return what was drawn, and what was not, in one line."""
+        parts = [f"{self.y_title} by {self.asked.x}, of {_rows(self.rows)}"]
+        if self.left_out:
+            parts.append(f"{_rows(self.left_out)} without a value left out")
+        drawn = len(self.boxes or {point.x for point in self.points})
+        if self.categories > drawn:
+            parts.append(f"the {drawn} largest of {self.categories:,} values of {self.asked.x}")
+        if self.values > len(self.points):
+            parts.append(f"{len(self.points):,} of {self.values:,} points drawn")
+        return "; ".join(parts)
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
