@@ -18,7 +18,7 @@ from pathlib import Path
 
 SUBJECTS = (
     *("load_ext", "db", "frames", "memory", "panel", "spans", "waterfall"),
-    *("cache", "loader", "invalidate", "server"),
+    *("cache", "cells", "loader", "invalidate", "server"),
     "files",
     "git_files",
     "containers",

@@ -263,6 +263,7 @@ DEFAULTS = {
     "trace_bytes": 200_000_000,
     "trace_days": 7.0,
     "cache_wait": 300.0,
+    "cache_bytes": 2_000_000_000,
     "events_log": 20_000,
     "events_outbox": 10_000,
     "events_payload": MIB,

@@ -227,5 +227,6 @@ def forged():
     kept = msgspec.msgpack.decode(hub.cache._redis.get(where))
     script = Display({"text/html": "<script>alert(1)</script>"})
     context = f"{kept['of']} {kept['beside']} {kept['valued']}"
-    return msgpack(kept | {"shown": pack_shown((script,), b"another key", context)})
+    shown = pack_shown((script,), b"another key", context)
+    return msgpack(kept | {"shown": hub.cache._codec.encode(shown)})
 """

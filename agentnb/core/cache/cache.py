@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
+from agentnb.core.cache.budget import KeyBudget
 from agentnb.core.cache.cells import CellCache
 from agentnb.core.cache.checks import (
     check_key,
@@ -15,6 +16,7 @@ from agentnb.core.cache.checks import (
 from agentnb.core.cache.codec import Codec
 from agentnb.core.cache.counter import HitCounter
 from agentnb.core.cache.decorating import decorate
+from agentnb.core.cache.files import ValueFiles
 from agentnb.core.cache.flow import arun, get_or_set_flow, run
 from agentnb.core.cache.inspect import CacheInspector
 from agentnb.core.cache.loader import Loader
@@ -51,6 +53,7 @@ T = TypeVar("T")
 DEFAULT_TTL = 3600.0
 WAIT_SECONDS = 300.0
 _MISSING: Any = object()
+_IN_MEMORY = 4  # the part of the bytes that is the server's memory
 _CALLS = 8  # awaited calls that run at once
 
 
@@ -87,6 +90,11 @@ class Cache:
         Seconds that a call waits for another call's loader: five minutes.
     home
         The folder of agentnb's own files; None to keep none.
+    max_bytes
+        With the embedded server: bytes that values of 1 MB and more may take together, which
+        are files of the home, and a quarter of it for the others, in the server's memory. With
+        a shared server: bytes of all values, in its memory. Values that were not used for
+        longest go first. None for no limit, and no files.
     runtime
         Tracer, redactor and logs; default: those of `redis`.
 
@@ -118,6 +126,7 @@ class Cache:
         lock_seconds: float = 5.0,
         wait_seconds: float = WAIT_SECONDS,
         home: Path | None = None,
+        max_bytes: int | None = None,
         runtime: Runtime | None = None,
     ) -> None:
         milliseconds(lock_seconds, "lock_seconds")
@@ -130,11 +139,19 @@ class Cache:
         # Each public method has one span; the commands below it are part of it.
         self._redis = redis = redis.untraced
         self._log = runtime.log("cache")
-        self._codec = Codec(plain=not prefix)
+        files = None
+        if home is not None and max_bytes is not None and redis.embedded and prefix:
+            files = ValueFiles(home / "cache", limit=max_bytes)
+        self._codec = Codec(plain=not prefix, files=files)
         self._counter = HitCounter()
         self._keys = Keys(prefix)
         self._names = Names(redis, self._keys)
-        self._store = Store(redis, self._keys, self._names, lock_seconds=lock_seconds)
+        limit = max_bytes if files is None or max_bytes is None else max_bytes // _IN_MEMORY
+        # Bare names are other programs', too.
+        self._budget = KeyBudget(redis, self._keys, limit=limit if prefix else None, log=self._log)
+        self._store = Store(
+            redis, self._keys, self._names, lock_seconds=lock_seconds, wrote=self._budget.wrote
+        )
         self._copies = Copies(redis, self._keys.cache(""), log=self._log)
         self._loader = Loader(
             store=self._store,
@@ -165,6 +182,7 @@ class Cache:
             tracer=self._tracer,
             log=self._log,
             home=home,
+            wrote=self._budget.wrote,
         )
 
     @overload

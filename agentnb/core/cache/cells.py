@@ -80,6 +80,8 @@ class CellCache:
         Logger of outcomes that count as missing.
     home
         Where the key is kept that signs what cells show; None to make one for this process.
+    wrote
+        Called with the bytes of each record that is stored.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class CellCache:
         tracer: Tracer,
         log: logging.LoggerAdapter[logging.Logger],
         home: Path | None = None,
+        wrote: Callable[[int], object] = int,
     ) -> None:
         self._redis = redis
         self._keys = keys
@@ -104,6 +107,7 @@ class CellCache:
         self._tracer = tracer
         self._log = log
         self._home = home
+        self._wrote = wrote
         self._signing: bytes | None = None
 
     def fingerprint(
@@ -190,10 +194,11 @@ class CellCache:
                 return None
             names = {name: self._codec.decode(raw) for name, raw in kept.names.items()}
             value = self._codec.decode(data)
+            packed = self._codec.decode(kept.shown, bytes) if kept.shown else b""
         except (ClassMissingError, UsageError, msgspec.DecodeError) as error:
             self._log.warning("the cell %r counts as missing: %s", key, error)
             return None
-        shown = unpack_shown(kept.shown, self._secret(), kept.context) if kept.shown else ()
+        shown = unpack_shown(packed, self._secret(), kept.context) if packed else ()
         return CellOutcome(
             value if kept.valued else None,
             names,
@@ -264,9 +269,11 @@ class CellCache:
             valued,
         )
         if shown:
-            kept.shown = pack_shown(shown, self._secret(), kept.context)
+            kept.shown = self._codec.encode(pack_shown(shown, self._secret(), kept.context))
         with Span(self._tracer, "set", "cache", 1, {"key": key}):
-            self._redis.set(self._key(key), msgspec.msgpack.encode(kept), px=milliseconds(seconds))
+            record = msgspec.msgpack.encode(kept)
+            self._redis.set(self._key(key), record, px=milliseconds(seconds))
+            self._wrote(len(record))
             self._set_value(key, value if valued else None, seconds, tags=tags)
         copies = {name: one for name, (_, one) in names.items()}
         return replace(

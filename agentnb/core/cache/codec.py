@@ -22,6 +22,8 @@ from agentnb.core.errors import AgentnbError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentnb.core.cache.files import Pointer, ValueFiles
+
 __all__ = ["Codec"]
 
 # No JSON text begins with this byte, and no text of a person's does.
@@ -29,6 +31,10 @@ _MARK = b"\x01"
 _ZIPPED, _BYTES = b"Z", b"B"
 # A tagged value: its mark, the length of its label, the label, the value; perhaps compressed.
 _TAGGED, _TAGGED_ZIPPED = b"V", b"W"
+# The value is in a file: its pointer.
+_FILED = b"F"
+_FILED_ARRAY = b"agentnb array 1\n"
+_LARGEST = 1024 * 1024  # bytes, for the server's memory
 _OTHERS = {_ZIPPED: "compressed", _BYTES: "bytes", _TAGGED: "value", _TAGGED_ZIPPED: "value"}
 _LONGEST_LABEL = 60
 _WORTH_ZIPPING = 4096
@@ -51,6 +57,8 @@ class Codec:
         Write what every other program can read: nothing compressed.
     limit
         Bytes at most; a Redis string holds 512 MB.
+    files
+        Where large values are kept; None to keep them as they are.
 
     Examples
     --------
@@ -61,9 +69,12 @@ class Codec:
     ('123', 'bare text')
     """
 
-    def __init__(self, *, plain: bool = False, limit: int = LIMIT) -> None:
+    def __init__(
+        self, *, plain: bool = False, limit: int = LIMIT, files: ValueFiles | None = None
+    ) -> None:
         self._plain = plain
         self._limit = limit
+        self._files = files
 
     def encode(self, value: Any, kind: Any = None) -> bytes:
         """Return the bytes of a value.
@@ -85,6 +96,9 @@ class Codec:
 
     def encode_and_decode(self, value: Any, kind: Any = None) -> tuple[bytes, Any]:
         """Return the bytes of a value, and the copy that `decode` makes of them."""
+        filed = self._filed_array(value) if kind is None else None
+        if filed is not None:
+            return filed
         if type(value) is bytes:
             self._check_size(len(value))
             copy = self._checked(kind, lambda: _as_kind(value, kind))
@@ -97,7 +111,48 @@ class Codec:
         else:
             data, copy = self._typed_and_copy(value, kind)
         self._check_size(len(data))
-        return data, copy
+        return self._filed(data), copy
+
+    def _filed_array(self, value: Any) -> tuple[bytes, Any] | None:
+        """Return what stands for a large array, and a copy; None for other values.
+
+        Its bytes are in the file as they are in memory, so that they are only read.
+        """
+        if self._files is None or type(value).__module__ != "numpy":
+            return None
+        if not _LARGEST <= value.nbytes <= self._limit:
+            return None
+        from agentnb.core.codec.arrays import dump_raw, load_raw
+
+        try:
+            raw = dump_raw(value)
+        except UnstorableError:
+            return None
+        if raw is None:
+            return None
+        data = _FILED_ARRAY + raw
+        pointer = self._files.put(data)
+        if pointer is None:
+            return None
+        label = _label(value)
+        head = _MARK + _TAGGED + bytes([len(label)]) + label
+        pointer = pointer._replace(head=_FILED_ARRAY + head)
+        return _MARK + _FILED + pointer.write(), load_raw(bytearray(data), len(_FILED_ARRAY))
+
+    def _filed(self, data: bytes) -> bytes:
+        """Return data, or what stands for them where they are kept in a file."""
+        if self._files is None or len(data) < _LARGEST:
+            return data
+        pointer = self._files.put(data)
+        return data if pointer is None else _MARK + _FILED + pointer.write()
+
+    def pointer(self, data: bytes) -> Pointer | None:
+        """Return the pointer that data are, None for data that are the value itself."""
+        if data[:2] != _MARK + _FILED:
+            return None
+        from agentnb.core.cache.files import Pointer
+
+        return Pointer.read(data[2:])
 
     def _exact_json(self, value: Any) -> tuple[bytes, Any] | None:
         """Return the JSON of a value and its copy, None if JSON would change it."""
@@ -185,6 +240,9 @@ class Codec:
         if data[:1] != _MARK:
             return self._loaded(data, kind)
         mark, body = data[1:2], data[2:]
+        pointer = self.pointer(data)
+        if pointer is not None:
+            return self._of_file(pointer, kind)
         if mark == _ZIPPED:
             return self._loaded(self._unzipped(body), kind)
         if mark in {_TAGGED, _TAGGED_ZIPPED}:
@@ -201,6 +259,20 @@ class Codec:
         if isinstance(kind, type) and not isinstance(value, kind):
             raise _not_of(kind, f"it is a {KINDS.get(mark, 'bytes')}")
         return value
+
+    def _of_file(self, pointer: Pointer, kind: Any) -> Any:
+        """Return the value that is in a file."""
+        if self._files is None:
+            raise ClassMissingError("its file", "is one of another home")
+        if not pointer.head.startswith(_FILED_ARRAY):
+            return self.decode(bytes(self._files.get(pointer)), kind)
+        from agentnb.core.codec.arrays import load_raw, room_for
+
+        data = self._files.get(pointer, room_for)
+        try:
+            return _as_kind(load_raw(data, len(_FILED_ARRAY)), kind)
+        except (ValueError, TypeError, msgspec.DecodeError) as error:
+            raise ClassMissingError("its file", "is damaged") from error
 
     def _untagged(self, mark: bytes, body: bytes) -> Any:
         from agentnb.core.codec.tagged import load
@@ -234,6 +306,9 @@ class Codec:
         most
             Bytes at most: what is small when compressed may be anything but.
         """
+        pointer = self.pointer(data)
+        if pointer is not None and pointer.size > most:
+            return data, False
         if data[:1] != _MARK or data[1:2] not in {_ZIPPED, _TAGGED_ZIPPED}:
             return data, True
         head, packed = b"", data[2:]
@@ -253,6 +328,9 @@ class Codec:
         >>> Codec().preview(b'{"rate":1.5}', whole=True)
         '{"rate":1.5}'
         """
+        pointer = self.pointer(data)
+        if pointer is not None:
+            return self.preview(pointer.head.removeprefix(_FILED_ARRAY), whole=False)
         if data[:1] == _MARK:
             known = (_OTHERS | KINDS).get(data[1:2], "unknown")
             return f"<{self.tag(data) or known}>"
@@ -264,6 +342,9 @@ class Codec:
         >>> Codec().tag(Codec().encode((1, 2))), Codec().tag(b"text")
         ('tuple', '')
         """
+        pointer = self.pointer(data)
+        if pointer is not None:
+            return self.tag(pointer.head.removeprefix(_FILED_ARRAY))
         if data[:1] != _MARK or data[1:2] not in {_TAGGED, _TAGGED_ZIPPED} or not data[2:3]:
             return ""
         return data[3 : 3 + data[2]].decode("utf-8", "replace")

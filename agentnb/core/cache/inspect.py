@@ -164,16 +164,18 @@ class CacheInspector:
                 pipe.getrange(key, 0, _PREVIEWED - 1)
             replies = pipe.execute(raise_on_error=False)
         rows = []
-        for name, left, size, data in zip(
+        for name, left, length, data in zip(
             names, replies[0::3], replies[1::3], replies[2::3], strict=True
         ):
             if not all(
                 isinstance(reply, expected)
-                for reply, expected in ((left, int), (size, int), (data, bytes))
+                for reply, expected in ((left, int), (length, int), (data, bytes))
             ):
                 continue  # under bare names a key may be another program's list or hash
             if left == -2:  # noqa: PLR2004 - removed since it was listed
                 continue
+            pointer = self._codec.pointer(data)
+            size = length if pointer is None else pointer.size
             seconds = None if left < 0 else round(left / 1000)
             rows.append((name, seconds, size, self._codec.preview(data, whole=size <= _PREVIEWED)))
         return rows

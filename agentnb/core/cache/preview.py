@@ -79,7 +79,9 @@ def preview(redis: RedisClient, codec: Codec, name: str, key: str) -> ValuePrevi
             hint=f"hub.redis.type({key!r}) returns its type",
         )
     seconds = float("inf") if left == _NO_END else left / 1000
+    pointer = codec.pointer(data)
     kind, text, note = _read(codec, data, whole=size <= _FETCHED)
+    size = size if pointer is None else pointer.size
     if len(text) > _SHOWN:
         text, note = text[:_SHOWN] + "…", note or f"the first {_SHOWN:,} characters"
     return ValuePreview(kind, text, size, seconds, note)
@@ -90,7 +92,10 @@ def _read(codec: Codec, data: bytes, *, whole: bool) -> tuple[str, str, str]:
     if not whole:
         start = codec.preview(data[: 2 * _SHOWN], whole=False)
         return "large value", start, "too large to show more of it"
-    data, complete = codec.unpacked(data, _FETCHED)
+    try:
+        data, complete = codec.unpacked(data, _FETCHED)
+    except ClassMissingError as error:
+        return codec.tag(data) or "large value", f"{error}", "the value counts as missing"
     if not complete:
         start = codec.preview(data[: 2 * _SHOWN], whole=True)
         return "large value", start, "too large to show more of it"

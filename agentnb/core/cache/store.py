@@ -11,7 +11,7 @@ from agentnb.core.cache.scripts import FAIL, PUT, RELEASE, RENEW, STORE, TAKE
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from agentnb.core.cache.names import Names
     from agentnb.core.redis import RedisClient, Script
@@ -75,16 +75,25 @@ class Store:
         Make the keys.
     lock_seconds
         Seconds until a loader's lock expires unless it is renewed.
+    wrote
+        Called with the bytes of each value that is stored.
     """
 
     def __init__(
-        self, redis: RedisClient, keys: Keys, names: Names, *, lock_seconds: float
+        self,
+        redis: RedisClient,
+        keys: Keys,
+        names: Names,
+        *,
+        lock_seconds: float,
+        wrote: Callable[[int], object],
     ) -> None:
         self._redis = redis
         self.client = redis.within(_TIMEOUT)
         self._keys = keys
         self._names = names
         self._lock_ms = max(1, int(lock_seconds * 1000))
+        self._wrote = wrote
 
     def key_of(self, key: str) -> str:
         """Return the name of a key on the server."""
@@ -97,9 +106,10 @@ class Store:
         if not sets and not self._names.bare:
             # Not `set`, which sorts out twenty options first: a fifth of the time.
             self._redis.execute_command("SET", name, data, "PX", ms)
-            return
-        keys = [name, self._names.listed, *sets]
-        PUT.run(self._redis, keys, [data, ms, key, int(self._names.bare)])
+        else:
+            keys = [name, self._names.listed, *sets]
+            PUT.run(self._redis, keys, [data, ms, key, int(self._names.bare)])
+        self._wrote(len(data))
 
     def lookup(self, request: LoadRequest) -> Lookup:
         """Return a key's data, and whether it is due to be loaded again."""
@@ -155,6 +165,7 @@ class Store:
         # Redis has SHA1 only; it tells two values apart here and protects nothing.
         was = "" if before is None else hashlib.sha1(before, usedforsecurity=False).hexdigest()
         arguments = [token, data, ms, stale, key, int(names.bare), was]
+        self._wrote(len(data))
         return bool(self._run(STORE, keys, arguments))
 
     def fail(self, key: str, token: str, error: Exception) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from agentnb.core.codec.errors import UnreadableError, UnstorableError
 from agentnb.core.codec.frames import decode_frame, encode_frame, has_frequency, kind_of
 from agentnb.core.extras import need
@@ -12,12 +14,13 @@ from agentnb.core.extras import need
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ARRAYS", "dump_array"]
+__all__ = ["ARRAYS", "dump_array", "dump_raw", "load_raw", "room_for"]
 
 # Booleans, numbers, times, bytes, text and records of them.
 _KINDS = "biufcmMSUV"
 # As wide as another type, and yet a type of its own.
 _LONG_LONG = "qQ"
+_LENGTH, _ALIGNED = 4, 64  # bytes of a length, and of what a processor reads at once
 _MOST_AXES, _MOST_EMPTY = 64, 10_000
 _PANDAS_SCALARS = frozenset({"Timestamp", "Timedelta", "Period", "Interval"})
 
@@ -87,6 +90,55 @@ def _load_ndarray(descr: Any, fortran: bool, shape: list[int], data: bytes) -> A
         raise UnreadableError("an array is damaged")
     # A copy can be changed; a view of bytes cannot.
     return flat.reshape(shape, order="F" if fortran else "C").copy(order="K")
+
+
+def dump_raw(value: Any) -> bytes | None:
+    """Return an array as its type, its shape and its bytes as they are.
+
+    None stands for what is none, or one of records.
+
+    Raises
+    ------
+    UnstorableError
+        It would not come back equal.
+    """
+    kind = type(value)
+    if (kind.__module__, kind.__name__) != ("numpy", "ndarray") or value.dtype == object:
+        return None
+    if value.dtype.names is not None:
+        return None
+    descr, fortran, shape, data = _parts(value)
+    head = msgspec.msgpack.encode([descr, fortran, shape])
+    start = -(-(len(head) + _LENGTH) // _ALIGNED) * _ALIGNED
+    raw: bytes = data
+    return len(head).to_bytes(_LENGTH) + head.ljust(start - _LENGTH, b"\0") + raw
+
+
+def room_for(size: int) -> Any:
+    """Return bytes for `load_raw`, which are not filled with zeros first."""
+    return need("numpy").empty(size, "u1")
+
+
+def load_raw(data: Any, at: int) -> Any:
+    """Return the array that `dump_raw` has made bytes of, in the memory of these.
+
+    Parameters
+    ----------
+    data, at
+        The bytes, and where its own begin.
+    """
+    numpy = need("numpy")
+    whole = memoryview(data)
+    size = int.from_bytes(whole[at : at + _LENGTH])
+    descr, fortran, shape = msgspec.msgpack.decode(
+        whole[at + _LENGTH : at + _LENGTH + size], type=tuple[str, bool, list[int]]
+    )
+    dtype = need("numpy.lib.format").descr_to_dtype(descr)
+    if dtype.hasobject or dtype.kind not in _KINDS:
+        raise UnreadableError("an array of objects")
+    start = at + -(-(size + _LENGTH) // _ALIGNED) * _ALIGNED
+    flat = numpy.frombuffer(data, dtype, offset=start)
+    return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def _load_objects(shape: list[int], items: list[Any]) -> Any:

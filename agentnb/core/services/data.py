@@ -227,15 +227,20 @@ def _cache(hub: Hub) -> Cache:
     from agentnb.core.cache import Cache
 
     settings = hub.settings
+    # The memory of a shared server is its owner's, unless somebody says how much of it is ours.
+    own, given = hub.redis.embedded, settings.source("cache_bytes") != "default"
     return Cache(
         hub.redis,
         prefix=settings.key_prefix,
         wait_seconds=settings.cache_wait,
         home=settings.home,
+        max_bytes=settings.cache_bytes if own or given else None,
     )
 
 
-CACHE: Service[Cache] = Service("cache", _cache, settings=("cache_wait", "home", "key_prefix"))
+CACHE: Service[Cache] = Service(
+    "cache", _cache, settings=("cache_bytes", "cache_wait", "home", "key_prefix")
+)
 
 
 def _events(hub: Hub) -> EventBus:

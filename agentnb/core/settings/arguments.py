@@ -41,6 +41,7 @@ class SettingsArguments(TypedDict, total=False):
     duck_dirs: str | None
     duck_memory: int | str | None
     cache_wait: float | str | None
+    cache_bytes: int | str | None
     events_log: int | str | None
     events_outbox: int | str | None
     events_payload: int | str | None

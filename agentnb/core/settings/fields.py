@@ -199,6 +199,13 @@ FIELDS: tuple[Field, ...] = (
         "seconds a call waits for another call's loader",
         read_seconds,
     ),
+    Field(
+        "cache_bytes",
+        "AGENTNB_CACHE_BYTES",
+        "2GB",
+        "bytes that large values of the cache may take in the home, and others a quarter of that",
+        size_of,
+    ),
     Field("events_log", "AGENTNB_EVENTS_LOG", "20000", "events kept to be read again", read_whole),
     Field(
         "events_outbox", "AGENTNB_EVENTS_OUTBOX", "10000", "events that wait for Redis", read_whole

@@ -86,6 +86,7 @@ class Settings:
     trace_bytes: int
     trace_days: float
     cache_wait: float
+    cache_bytes: int
     events_log: int
     events_outbox: int
     events_payload: int

@@ -1,0 +1,193 @@
+"""Large values as files of the home, named by their content, within a number of bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import secrets
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentnb.core.codec.errors import ClassMissingError
+from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.format import size as size_text
+from agentnb.core.paths import ensure_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Pointer", "ValueFiles"]
+
+_SHARE = 4
+_NAME = re.compile(r"[0-9a-f]{64}")
+_DIGEST_BYTES, _SIZE_BYTES, _HEAD_BYTES = 32, 8, 256
+_ABANDONED_SECONDS = 3600
+_log = logging.getLogger("agentnb.cache")
+
+
+class Pointer(NamedTuple):
+    """Stands for a value in a file: the digest of its bytes, their number, and the first ones."""
+
+    digest: bytes
+    size: int
+    head: bytes
+
+    def write(self) -> bytes:
+        """Return the pointer as bytes.
+
+        >>> Pointer.read(Pointer(b"d" * 32, 7, b"head").write()).size
+        7
+        """
+        return self.digest + self.size.to_bytes(_SIZE_BYTES) + self.head
+
+    @classmethod
+    def read(cls, data: bytes) -> Pointer:
+        """Return the pointer of bytes."""
+        start = _DIGEST_BYTES + _SIZE_BYTES
+        size = int.from_bytes(data[_DIGEST_BYTES:start])
+        return cls(data[:_DIGEST_BYTES], size, data[start : start + _HEAD_BYTES])
+
+
+class ValueFiles:
+    """The values of a home that are too large for its server's memory.
+
+    A file is named by the digest of its content, and written as a whole. When room is needed,
+    the files go that were not used for longest; a value whose file is gone counts as missing.
+
+    Parameters
+    ----------
+    folder
+        Where they are; made when the first one is written.
+    limit
+        Bytes that all of them may take.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = ValueFiles(pathlib.Path(folder), limit=10_000_000)
+    ...     pointer = files.put(b"x" * 2_000_000)
+    ...     len(files.get(pointer)), files.used
+    (2000000, 2000000)
+    """
+
+    def __init__(self, folder: Path, *, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._failed = False
+
+    @property
+    def used(self) -> int:
+        """The bytes that all files take."""
+        return sum(size for _, _, size in self._all())
+
+    def put(self, data: bytes) -> Pointer | None:
+        """Write a value, and return what stands for it; None where no file can be written.
+
+        Raises
+        ------
+        UsageError
+            It takes more than a quarter of the bytes that all files may take.
+        """
+        size = len(data)
+        if size > self._limit // _SHARE:
+            raise UsageError(
+                f"the value takes {size_text(size)}; the cache keeps "
+                f"{size_text(self._limit // _SHARE)} of one at most",
+                service="cache",
+                hint=f"raise AGENTNB_CACHE_BYTES, which is {size_text(self._limit)}, or cache its "
+                "parts",
+            )
+        digest = hashlib.sha256(data)
+        path = self._folder / digest.hexdigest()
+        try:
+            if not _touch(path, size):
+                self._make_room(size)
+                self._write(path, data)
+        except (OSError, AgentnbError) as error:
+            if not self._failed:
+                self._failed = True
+                _log.warning("large values are kept in the server's memory: %s", error)
+            return None
+        self._failed = False
+        return Pointer(digest.digest(), size, data[:_HEAD_BYTES])
+
+    def get(self, pointer: Pointer, make: Callable[[int], Any] = bytearray) -> Any:
+        """Return the value that a pointer stands for, in a buffer.
+
+        Parameters
+        ----------
+        pointer
+            The pointer.
+        make
+            Returns a buffer for a number of bytes.
+
+        Raises
+        ------
+        ClassMissingError
+            Its file is gone, or is another's.
+        """
+        path = self._folder / pointer.digest.hex()
+        try:
+            with path.open("rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_size != pointer.size:
+                    raise ClassMissingError("its file", "is damaged")
+                data = make(pointer.size)
+                read = file.readinto(data)
+            os.utime(path)  # it was used
+        except OSError as error:
+            raise ClassMissingError("its file", f"is gone ({type(error).__name__})") from error
+        if read != pointer.size:
+            raise ClassMissingError("its file", "is damaged")
+        return data
+
+    def _write(self, path: Path, data: bytes) -> None:
+        ensure_home(self._folder.parent)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        aside = path.with_name(f"{os.getpid()}.{secrets.token_hex(6)}.part")
+        try:
+            with aside.open("xb") as file:
+                file.write(data)
+            aside.replace(path)
+        finally:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+    def _all(self) -> list[tuple[float, str, int]]:
+        """Return when each file was used last, its name and its size."""
+        found = []
+        with suppress(OSError), os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(OSError):
+                    about = entry.stat(follow_symlinks=False)
+                    if _NAME.fullmatch(entry.name):
+                        found.append((about.st_mtime, entry.name, about.st_size))
+                    elif time.time() - about.st_mtime > _ABANDONED_SECONDS:
+                        Path(entry.path).unlink()  # of a process that was killed while it wrote
+        return found
+
+    def _make_room(self, size: int) -> None:
+        """Remove the files that were not used for longest, until there is room for one."""
+        found = self._all()
+        total = sum(one for _, _, one in found) + size
+        for _, name, one in sorted(found):
+            if total <= self._limit:
+                return
+            with suppress(OSError):
+                (self._folder / name).unlink()
+            total -= one
+
+
+def _touch(path: Path, size: int) -> bool:
+    """Note that a file is used; return whether it is there as a whole."""
+    try:
+        if path.stat().st_size != size:
+            return False
+        os.utime(path)
+    except OSError:
+        return False
+    return True
