@@ -10,6 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
+
+from . import kernels
 
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -44,6 +47,7 @@ class Server:
             "JUPYTERLAB_SETTINGS_DIR": str(self._folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self._folder / "workspaces"),
             "JUPYTER_PREFER_ENV_PATH": "1",
+            "JUPYTER_PATH": str(self._folder / "share"),  # before any other
         }
         for name, value in SETTINGS.items():
             plugin, setting = name.split("/")
@@ -63,6 +67,7 @@ class Server:
         path.write_text(json.dumps({"disabledExtensions": unused}))
         left_out = ("AGENTNB_", "JUPYTER", "DATABASE_URL", "REDIS_URL")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        self._serve_kernels(environment | ours)
         options = [
             f"--ServerApp.root_dir={self.root}",
             f"--ServerApp.port={self.port}",
@@ -91,6 +96,19 @@ class Server:
                 return self
         raise AssertionError(self.log.read_text())
 
+    def _serve_kernels(self, environment):
+        """Start what forks kernels: to import what they need takes longer than most tests."""
+        script, link = str(Path(kernels.__file__)), str(self._folder / "kernels.sock")
+        argv = [sys.executable, "-S", script, "start", link, "-f", "{connection_file}"]
+        path = self._folder / "share" / "kernels" / "python3" / "kernel.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(
+            json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"})
+        )
+        self._kernels = subprocess.Popen(
+            [sys.executable, script, "serve", link], cwd=self.root, env=environment
+        )
+
     def ask(self, method, path):
         """Call the server's REST interface and return what it says."""
         request = urllib.request.Request(
@@ -111,3 +129,5 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._kernels.kill()
+        self._kernels.wait()
