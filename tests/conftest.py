@@ -113,7 +113,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute the tests of ``-n 4`` by groups."""
+    """Distribute the tests of ``-n 6`` by groups."""
     return Groups(config, log)
 
 

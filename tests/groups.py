@@ -1,11 +1,11 @@
-"""Groups of tests, each of which runs in one process when there are several (``-n 4``).
+"""Groups of tests, each of which runs in one process when there are several (``-n 6``).
 
 A file is a group. So are all files that use the Docker engine, which is one for all processes. The
 browser tests are two, each of which shares a JupyterLab and a browser: those of panels, and the
 others.
 
 The longest groups run first, so that all processes end at about the same time: ``seconds.json`` has
-their durations, and ``pytest -n 4 --write-seconds`` measures them again.
+their durations, and ``pytest -n 6 --write-seconds`` measures them again.
 """
 
 from __future__ import annotations

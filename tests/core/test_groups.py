@@ -193,7 +193,7 @@ def test_the_id_of_a_parameter_has_no_address():
 
 def test_the_test_command_uses_four_processes():
     for file in ("README.md", "CONTRIBUTING.md"):
-        assert ".venv/bin/pytest -n 4\n" in (ROOT / file).read_text()
+        assert ".venv/bin/pytest -n 6\n" in (ROOT / file).read_text()
 
 
 def test_an_id_that_differs_between_processes_is_refused():
