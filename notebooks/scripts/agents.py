@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from agentnb.core import errors
 from agentnb.core.files import hash_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agentnb.core.hub import Hub
+    from agentnb.core.queue import Job
     from agentnb.core.workflow import Context, TaskInfo, Workflow
 
 HERE = Path(__file__).parent
@@ -113,14 +114,23 @@ def image(task: TaskInfo, ctx: Context) -> Any:
 def pull_request(task: TaskInfo, ctx: Context) -> Any:
     """Open a pull request on GitHub, into the branch that the database knows."""
     app, repository = ctx.workflow.data["app"], ctx.workflow.data["repository"]
+    sizes = Literal["patch", "minor", "major"]
+    size = ctx.ask("size", f"Which release of {app} is it?", form=sizes, to="ada")
     [asked] = ctx.db.query("select wanted, branch from asked where app = :app", {"app": app})
     branch, sha = ctx.inputs["commit"]["branch"], ctx.inputs["commit"]["sha"]
     found = ctx.github.list_pull_requests(repository, head=f"ada:{branch}")
     if not found:  # else a worker has opened it, and died right after that
-        body = f"{asked.wanted}. Tested as of {sha[:10]}."
+        body = f"{asked.wanted}. A {size} release, tested as of {sha[:10]}."
         made = ctx.github.create_pull_request(repository, f"Make {app}", branch, asked.branch, body)
         found = [made]
+    news = {"to": "ada", "title": found[0]["title"]}
+    ctx.step("tell", lambda: ctx.queue("tutorial.news").add(news).id)
     return {name: found[0][name] for name in ("number", "title", "body")}
+
+
+def deliver(job: Job) -> str:
+    """Tell a person of a pull request."""
+    return f"{job.data['to']} is told: {job.data['title']}"
 
 
 ABOUT = {"app": "greeter", "repository": "ada/greeter"}
@@ -233,7 +243,13 @@ def make(hub: Hub, key: str) -> Workflow:
         workers.append(start_worker())
         wait_for(lambda: workflow.task("commit").state == "approval")
         workflow.approve("commit", by="ada")
-        return workflow.wait(60)
+        wait_for(lambda: workflow.task("pull-request").state == "parked")
+        workflow.answer("pull-request", "size", "minor", by="ada")
+        workflow.wait(60)
+        news = hub.queue("tutorial.news")
+        news.work(deliver)
+        news.jobs()[0].result(30)
+        return workflow
     finally:
         for worker in workers:
             worker.terminate()
