@@ -340,6 +340,7 @@ def _run(
                 data,
                 inputs=inputs,
                 steps=steps,
+                answers=load(unit.get("answers", {})),
                 workflow_data=load(unit.get("workflow_data")),
                 hub=hub,
             )

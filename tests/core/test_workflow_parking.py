@@ -360,3 +360,66 @@ def test_what_parks_is_no_exception_and_a_group_of_it_parks():
     assert is_suspended(group)
     assert not is_suspended(BaseExceptionGroup("", [Parked("a"), ValueError()]))
     assert not issubclass(Parked, Exception)
+
+
+@on_sqlite
+def test_a_wait_is_a_span_of_its_own_and_a_parked_entry_is_no_error(workflows):
+    made = park(workflows, lambda _, ctx: ctx.ask("budget"))
+    made.answer("t", "budget", 5)
+    made.wait(20)
+    tracer = workflows._runtime.tracer
+    until(lambda: sum(one.kind == "work" for one in tracer.recent(100)) == 2)
+    spans = sorted(tracer.recent(100), key=lambda one: one.began)
+    waits = [one for one in spans if one.kind == "wait" and one.name == "ask"]
+    entries = [one for one in spans if one.kind == "work"]
+    assert [one.outcome for one in (*waits, *entries)] == ["ok"] * 4
+    assert [one.attributes.get("parked") for one in entries] == [["budget"], None]
+    assert waits[0].attributes["wait"] == "budget"
+    assert waits[0].attributes["parked"] is True
+    assert waits[1].attributes["waited_s"] >= 0
+
+
+@on_sqlite
+def test_another_question_under_an_old_name_is_noticed(workflows, caplog):
+    made = park(workflows, lambda _, ctx: ctx.ask("a", "How much?"))
+    workflows.agent("bot")(lambda _, ctx: ctx.ask("a", "How many?"))
+    made.answer("t", "a", 1)
+    assert made.wait(20).result == {"t": 1}
+    assert "wait 'a' was answered as 'How much?'" in caplog.text
+
+
+@on_sqlite
+def test_a_question_that_timed_out_is_asked_again_by_a_retry(workflows):
+    made = park(workflows, lambda _, ctx: ctx.ask("a", timeout=0.05), attempts=1)
+    assert "has not ended within" in failure(made)
+    workflows.agent("bot", attempts=1)(lambda _, ctx: ctx.ask("a", timeout=60))
+    made.retry()
+    parked(made)
+    made.answer("t", "a", 1)
+    assert made.wait(20).result == {"t": 1}
+
+
+@on_sqlite
+def test_a_paused_workflow_lets_no_answered_task_run(workflows):
+    made = park(workflows, lambda _, ctx: ctx.ask("a"))
+    made.pause()
+    made.answer("t", "a", 1)
+    until(lambda: made.task("t").state == "waiting")
+    workflows.worker.look()
+    assert made.task("t").state == "waiting"
+    made.resume()
+    assert made.wait(20).result == {"t": 1}
+
+
+@on_sqlite
+def test_a_retry_from_a_step_forgets_the_answers_after_it(workflows):
+    def bot(_, ctx):
+        ctx.step("plan", int)
+        return [ctx.ask("a"), ctx.ask("b")]
+
+    made = park(workflows, bot)
+    made.answer("t", "a", 1)
+    until(lambda: [row[1] for row in made.waits()] == ["b"])
+    parked(made)
+    made.retry("t", from_step="plan")
+    until(lambda: [row[1] for row in made.waits()] == ["a"])

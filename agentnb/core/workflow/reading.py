@@ -231,7 +231,7 @@ class Reader:
             row = tx.row(sql, workflow=number, word=plain(word))
         return None if row is None else _traced(row)
 
-    def steps(self, task: str, *, before: int | None = None) -> dict[str, Any]:
+    def steps(self, task: str, *, before: float | None = None) -> dict[str, Any]:
         """Return the kept results of a task's steps as plain JSON, by the task's id.
 
         Parameters
@@ -239,13 +239,20 @@ class Reader:
         task
             The id of the task.
         before
-            Only those of attempts before this one; None for all.
+            Only those kept before this time, in seconds since the epoch; None for all.
         """
-        earlier = "" if before is None else "and attempt < :before "
+        earlier = "" if before is None else "and created < :before "
         sql = "select name, result from {task_step} where task_id = :id "
         values: dict[str, Any] = {} if before is None else {"before": before}
         with self._transactions.read() as tx:
             rows = tx.rows(f"{sql}{earlier}order by created, name", id=task, **values)
+        return {name: msgspec.json.decode(text) for name, text in rows}
+
+    def answers(self, task: str) -> dict[str, Any]:
+        """Return the answers to a task's questions as plain JSON, by the task's id."""
+        sql = "select name, answer from {task_wait} where task_id = :id and kind = 'ask' "
+        with self._transactions.read() as tx:
+            rows = tx.rows(f"{sql}and state = 'done' order by created, name", id=task)
         return {name: msgspec.json.decode(text) for name, text in rows}
 
     def waits(self, number: str | None) -> list[tuple[Any, ...]]:

@@ -15,8 +15,9 @@ __all__ = ["described"]
 
 
 def described(execution: TaskExecution, agent: Agent) -> dict[str, Any]:
-    """Return a task as the unit of a tape, with the steps that earlier attempts have done."""
+    """Return a task as the unit of a tape, with the steps that were done before this entry."""
     task, reader = execution.task, execution.around.reader
+    began = None if task.started is None else task.started.timestamp()
     row = reader.row(task.workflow_id)
     rows = reader.results(task.workflow_id, task.needs) if task.needs else []
     return {
@@ -30,7 +31,8 @@ def described(execution: TaskExecution, agent: Agent) -> dict[str, Any]:
         "attempts": task.attempts,
         "data": task.data,
         "inputs": {name: decode(result) for name, _, result, unkept in rows if unkept is None},
-        "steps": reader.steps(task.id, before=task.attempt),
+        "steps": reader.steps(task.id, before=began),
+        "answers": reader.answers(task.id),
         "workflow_data": decode(row[4]),
         "function": function_name(agent.target),
         "trace_id": trace_of(execution.claimed.context),
