@@ -276,6 +276,29 @@ def test_spans_that_were_dropped_and_a_log_that_failed_are_needs():
     assert needs.of_traces(SimpleNamespace(dropped=0, failed=None), None) == []
 
 
+def test_a_worker_of_agents_without_heartbeats_is_silent_until_it_is_known_to_be_dead(tmp_path):
+    with agentnb.connect(home=tmp_path / "home") as hub:
+        hub.workflows.agent("plan")(lambda _task: 1)
+        with hub.workflows.work():
+            until(lambda: hub.workflows.workers().rows)
+            row = hub.db.query("select * from agentnb_worker").df().iloc[0].to_dict()
+            reader = OverviewReader(hub)
+            assert not [one for one in reader.read().needs if one.kind == "silent_agents"]
+            ours = row["owner"]
+            row |= {"host": "ada", "heartbeat": row["heartbeat"] - 600}
+            names = ", ".join(row)
+            for owner in ("elsewhere|1|7|99|ab12", ours.replace(ours.split("|")[2], "4194303")):
+                places = ", ".join(f":{name}" for name in row)
+                statement = f"insert into agentnb_worker ({names}) values ({places})"
+                hub.db.execute(statement, row | {"owner": owner})
+            silent = need(OverviewReader(hub).read(), "silent_agents")
+        assert (silent.title, silent.count) == ("1 worker of agents silent", 1)
+        assert silent.text.startswith("no heartbeat for 10 min")
+        assert silent.text.endswith("from ada: plan")
+        reader.close()
+        hub.stop()
+
+
 def test_a_worker_without_heartbeats_on_another_host_is_silent():
     import msgspec
 

@@ -21,6 +21,7 @@ Kind = Literal[
     "approval",
     "question",
     "silent",
+    "silent_agents",
     "worker",
     "dropped",
     "log",

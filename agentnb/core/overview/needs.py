@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from agentnb.core.resilience import Breaker
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.workflow.running import RunningWorkflow
+    from agentnb.core.workflow.workers import SilentWorker
 
 __all__ = [
+    "of_agents",
     "of_breakers",
     "of_disk",
     "of_problems",
@@ -90,6 +92,18 @@ def of_queues(queues: Iterable[QueueOverview], newest: Mapping[str, str]) -> lis
             )
             idle.append(Need("worker", name, title, text, count))
     return [*failed, *silent, *idle]
+
+
+def of_agents(workers: Sequence[SilentWorker]) -> list[Need]:
+    """Return the silent workers of agents."""
+    if not workers:
+        return []
+    count = len(workers)
+    title = f"{count} {'worker' if count == 1 else 'workers'} of agents silent"
+    hosts = ", ".join(sorted({one.host for one in workers}))
+    names = ", ".join(sorted({name for one in workers for name in one.agents}))
+    text = one_line(f"no heartbeat for {duration(workers[0].seen)} from {hosts}: {names}")
+    return [Need("silent_agents", "agents", title, text, count)]
 
 
 def of_workflows(workflows: Iterable[RunningWorkflow]) -> list[Need]:

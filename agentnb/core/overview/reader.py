@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from agentnb.core.queue import Queues
     from agentnb.core.queue.overview import QueueOverview
     from agentnb.core.workflow.running import RunningWorkflow
+    from agentnb.core.workflow.workers import SilentWorker
 
 __all__ = ["OverviewReader"]
 
@@ -98,6 +99,7 @@ class OverviewReader:
         self._quick: Queues | None = None
         self._queues: Sequence[QueueOverview] = ()
         self._workflows: Sequence[RunningWorkflow] = ()
+        self._silent: Sequence[SilentWorker] = ()
         self._next_workflows = self._next_stored = self._next_disk = 0.0
         self._stored: dict[str, list[ErrorLine]] = {}
         self._failed = -1
@@ -118,6 +120,7 @@ class OverviewReader:
                 needs.of_problems(problems),
                 needs.of_queues(self._queues, self._newest()),
                 needs.of_workflows(self._workflows),
+                needs.of_agents(self._silent),
                 needs.of_traces(tracer, opened.get(LOGS.name)),
                 self._disk_needs(),
             )
@@ -163,7 +166,7 @@ class OverviewReader:
         if WORKFLOWS.name in opened:
             checks.append(Check("workflow", "", self._read_workflows))
         else:
-            self._workflows = ()
+            self._workflows, self._silent = (), ()
         if EVENTS.name in opened or QUEUES.name in opened or WORKFLOWS.name in opened:
             checks.append(Check("errors", "", lambda _: self._read_stored(opened)))
         states = self._prober.states(checks, self._timeout) if checks else []
@@ -183,6 +186,7 @@ class OverviewReader:
         if begun < self._next_workflows:
             return
         self._workflows = self._hub.workflows._running(_WORKFLOWS)  # noqa: SLF001 - of this core
+        self._silent = self._hub.workflows._silent_workers()  # noqa: SLF001 - as above
         ended = time.monotonic()
         self._next_workflows = ended + min((ended - begun) / _SHARE, 6 * _SLOW)
 

@@ -54,7 +54,7 @@ from agentnb.core.workflow.tables import agent_table, event_table, wait_table, w
 from agentnb.core.workflow.transactions import Transactions
 from agentnb.core.workflow.waiter import WorkflowWaiter
 from agentnb.core.workflow.worker import Worker
-from agentnb.core.workflow.workers import worker_table
+from agentnb.core.workflow.workers import silent_workers, worker_table
 from agentnb.core.workflow.workflow import Workflow
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from agentnb.core.workflow.registry import Unknown
     from agentnb.core.workflow.remote import Agents, FarTasks, TaskRecords
     from agentnb.core.workflow.running import FailedTask, RunningWorkflow
+    from agentnb.core.workflow.workers import SilentWorker
 
 __all__ = ["Orchestrator"]
 
@@ -357,6 +358,11 @@ class Orchestrator(AgentLimits, WorkflowControls):
         """
         with self._transactions.read() as tx:
             return worker_table(tx, self._scope)
+
+    def _silent_workers(self) -> list[SilentWorker]:
+        """Return the workers that miss their heartbeats and are not known to be dead."""
+        with self._transactions.read() as tx:
+            return silent_workers(tx, self._scope)
 
     def _depths(self, agents: Sequence[str]) -> list[AgentDepth]:
         """Return the open tasks and the workers of some agents, in their order."""

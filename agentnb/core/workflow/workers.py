@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from agentnb.core.work.identity import is_dead
 if TYPE_CHECKING:
     from agentnb.core.workflow.transactions import Transaction
 
-__all__ = ["worker_table"]
+__all__ = ["SilentWorker", "silent_workers", "worker_table"]
 
 _PID = 2  # of the parts of an owner
 _ALIVE = """
@@ -24,6 +24,40 @@ select w.owner, w.host, w.kind, w.executor, w.concurrency, w.started, {clock} - 
 from {worker} w where w.scope = :scope and w.heartbeat + w.lease >= {clock}
 order by w.host, w.owner
 """
+
+
+_SILENT = """
+select w.owner, w.host, {clock} - w.heartbeat, w.agents
+from {worker} w where w.scope = :scope and w.heartbeat + w.lease < {clock}
+order by w.heartbeat
+"""
+
+
+class SilentWorker(NamedTuple):
+    """A worker without a heartbeat that is not known to be dead.
+
+    Attributes
+    ----------
+    host
+        Its host.
+    seen
+        Seconds since its last heartbeat.
+    agents
+        The names of its agents.
+    """
+
+    host: str
+    seen: float
+    agents: tuple[str, ...]
+
+
+def silent_workers(tx: Transaction, scope: str) -> list[SilentWorker]:
+    """Return the workers whose lease has run out, and that did not leave; the longest first."""
+    return [
+        SilentWorker(host, float(seen), tuple(msgspec.json.decode(agents)))
+        for owner, host, seen, agents in tx.rows(_SILENT, scope=scope)
+        if not is_dead(owner)
+    ]
 
 
 def worker_table(tx: Transaction, scope: str) -> Table:

@@ -35,7 +35,7 @@ _TYPE: Final = {
 }
 _NEEDS, _QUEUES, _WORKFLOWS, _WORKERS = 8, 8, 8, 6
 _LONGEST = 160
-_LOOKED_AT: Final = ("approval", "question", "silent", "worker")
+_LOOKED_AT: Final = ("approval", "question", "silent", "silent_agents", "worker")
 _ACTS: Final = {"breaker": "reset", **dict.fromkeys(_LOOKED_AT, "look")}
 
 

@@ -24,7 +24,7 @@ POINT_SECONDS: Final = 2.0
 """Seconds of a value of a sparkline, which shows two minutes."""
 _LATE = 3
 _OPENED = {
-    **dict.fromkeys(("approval", "question"), "workflow"),
+    **dict.fromkeys(("approval", "question", "silent_agents"), "workflow"),
     **dict.fromkeys(("silent", "worker"), "queue"),
 }
 """The panel that shows what needs a person."""
