@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pickle
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from agentnb.core.trace import Tracer, current
 from agentnb.core.trace.tree import Trace
 
 from .api_server import says
+
+PEER = Path(__file__).with_name("websocket_peer.py")
 
 
 @pytest.fixture(scope="module")
@@ -462,9 +466,29 @@ def in_own_spans(hub, _):
         raise ValueError(f"{CANARY} password={HIDDEN}")
 
 
+def in_sockets(hub, until):
+    process = subprocess.Popen([sys.executable, PEER], stdout=subprocess.PIPE, text=True)
+    got = []
+
+    def fail(message):
+        got.append(message)
+        raise ValueError(f"cannot use {CANARY} of ws://ada:{HIDDEN}@host/")
+
+    try:
+        url = f"ws://127.0.0.1:{process.stdout.readline().strip()}/?token={HIDDEN}&q={CANARY}"
+        with hub.websocket(url, headers={"Authorization": f"Bearer {HIDDEN}"}) as client:
+            client.on("message", fail)
+            client.connect()
+            client.send({"password": HIDDEN, "about": CANARY})
+            until(lambda: got)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 LEAKS = (
     *(in_statements, in_keys, in_events, in_jobs, in_tasks, in_requests, in_paths),
-    in_own_spans,
+    *(in_own_spans, in_sockets),
 )
 
 
@@ -479,6 +503,7 @@ def test_no_secret_of_any_service_is_in_a_span(tmp_path, monkeypatch, web, until
                 leak(hub, web if leak is in_requests else until)
         names = {f"{one.service}.{one.name}" for one in hub.tracer.recent(500)}
         assert {"queue.process", "workflow.step", "events.handle", "api.GET"} <= names
+        assert {"websocket.connect", "websocket.send", "websocket.handle"} <= names
         assert {"db.query", "cache.get", "files.write", "git.initialize", "app.parse"} <= names
         spans = [one.to_dict(hub.tracer.redactor) for one in hub.tracer.recent(500)]
         hub.tracer.flush()

@@ -207,6 +207,15 @@ class Logs(str):
     lines: tuple[LogLine, ...]
     truncated: bool
 
+    def _to_tape(self) -> tuple[object, ...]:
+        """Return the parts that a tape keeps: a replay has the streams, too."""
+        return [list(line) for line in self], self.truncated
+
+    @classmethod
+    def _from_tape(cls, lines: list[list[str]], truncated: bool) -> Logs:  # noqa: FBT001 - of a tape
+        """Return the output of its parts."""
+        return cls([LogLine(stream, text) for stream, text in lines], truncated=truncated)
+
     def __new__(cls, lines: Iterable[LogLine], *, truncated: bool = False) -> Self:  # noqa: D102 - as the class
         kept = tuple(lines)
         self = super().__new__(cls, _text(kept))

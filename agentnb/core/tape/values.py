@@ -279,6 +279,8 @@ def _own(value: Any, redactor: Callable[[str], str]) -> Any:
         rows = [dump(list(row), redactor) for row in value.rows]
         return _tagged("table", names, rows, redactor(value.note or ""))
     name = f"{kind.__module__}:{kind.__qualname__}"
+    if hasattr(kind, "_to_tape"):  # of more than its fields or its text
+        return _tagged("parts", name, *(dump(one, redactor) for one in value._to_tape()))  # noqa: SLF001 - the two are one mechanism
     if issubclass(kind, str):
         return _tagged("text", name, redactor(str.__str__(value)))
     if issubclass(kind, tuple) and not hasattr(kind, "_fields"):
@@ -299,6 +301,14 @@ def _object(name: str, fields: dict[str, Any]) -> Any:
     if not dataclasses.is_dataclass(kind):
         raise Unkept(f"an object of {name}")
     return kind(**fields)
+
+
+def _from_parts(name: str, *parts: Any) -> Any:
+    """Return an object of one of agentnb's classes that says how tapes keep it."""
+    kind: Any = _class(name)
+    if not hasattr(kind, "_from_tape"):
+        raise Unkept(f"an object of {name}")
+    return kind._from_tape(*parts)  # noqa: SLF001 - as above
 
 
 def _class(name: str) -> type:
@@ -369,6 +379,7 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "set": lambda *parts: set(parts),
     "frozenset": lambda *parts: frozenset(parts),
     "object": _object,
+    "parts": _from_parts,
     "row": _of(tuple),
     "table": _table,
     "text": _of(str),
