@@ -20,7 +20,7 @@ from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pydantic_ai.models import Model
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
     from agentnb.core.git.repositories import Repositories
+    from agentnb.core.mcp.client import MCPClient
+    from agentnb.core.mcp.clients import MCPClients
     from agentnb.core.queue import Queue, Queues
     from agentnb.core.redact import Secret
     from agentnb.core.redis import RedisClient
@@ -521,6 +523,60 @@ class Hub:
             revealed or None,
             settings.redactor,
         )
+
+    def mcp(
+        self,
+        target: str,
+        *,
+        timeout: float = 30.0,
+        max_bytes: int = 1_000_000,
+        ask: str | Sequence[str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
+    ) -> MCPClient:
+        """Return the client of another program's server of tools (Model Context Protocol).
+
+        It is connected on its first use; the same for the same arguments.
+
+        Parameters
+        ----------
+        target
+            ``"stdio: COMMAND ARGUMENTS"`` to start the server, or its URL.
+        timeout
+            Seconds that a call may take.
+        max_bytes
+            Bytes that a server may send for one call.
+        ask
+            Globs of the tools that an agent has to ask a person for; by default those that are
+            not marked as reading only.
+        env
+            Variables of the environment of a server that is started; it has few others.
+        headers
+            Headers of the requests to a URL, such as ``Authorization``.
+
+        Raises
+        ------
+        UsageError
+            It is neither a command nor a URL, or an option is out of its range.
+        ConfigError
+            The extra ``mcp`` is not installed.
+
+        Examples
+        --------
+        ::
+
+            bank = hub.mcp("stdio: python bank.py")
+            bank.tools()
+            bank.call("pay", n=4)
+        """
+        return self.mcp_servers.get(
+            target, timeout=timeout, max_bytes=max_bytes, ask=ask, env=env, headers=headers
+        )
+
+    @property
+    def mcp_servers(self) -> MCPClients:
+        """Return the clients of others' servers of tools, which `mcp` makes."""
+        return self._open(services.MCP)
 
     def variable(self, name: str) -> Secret:
         """Return a variable of the environment or ``.env``, such as another database's URL.

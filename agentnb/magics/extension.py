@@ -101,6 +101,13 @@ MAGICS = (
         ("line",),
     ),
     MagicEntry(
+        "mcp",
+        "agentnb.magics.mcp.magic",
+        "McpMagic",
+        "Tools of other programs' servers: `%mcp tools SERVER`, `%mcp call`. See `%mcp help`.",
+        ("line",),
+    ),
+    MagicEntry(
         "queue",
         "agentnb.magics.queue.magic",
         "QueueMagic",

@@ -20,6 +20,7 @@ import agentnb
 from agentnb.cli import main
 from agentnb.core.loop import LoopThread
 from agentnb.core.tools import READ
+from agentnb.errors import RejectedError, UnavailableError
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -286,6 +287,13 @@ def test_over_http_a_token_is_needed_and_other_hosts_and_origins_are_refused(roo
             },
         }
         assert _status(url, body=begin, Host=host, **good) == 200
+        with agentnb.connect(start=root, home=root / ".agentnb") as hub:
+            client = hub.mcp(url, headers=good, timeout=10)
+            assert "a.py" in client.call("file_list")
+            with pytest.raises(RejectedError, match="leads out"):
+                client.call("file_read", path="../x")
+            with pytest.raises(UnavailableError):
+                hub.mcp(url, timeout=10).describe()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in {0, -signal.SIGTERM}
 

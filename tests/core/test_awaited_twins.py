@@ -22,6 +22,7 @@ from agentnb.core.files import FileSystemManager
 from agentnb.core.files.watching import Watcher
 from agentnb.core.git import GitManager
 from agentnb.core.hub import Hub
+from agentnb.core.mcp.client import MCPClient
 from agentnb.core.queue import Batch, Job, Queue, TaskQueue
 from agentnb.core.queue.worker import Worker as QueueWorker
 from agentnb.core.trace.traces import Traces
@@ -36,7 +37,7 @@ from agentnb.core.workflow.workflow import Workflow
 # `run` and `run_workers` are for the main thread of a process that does nothing else.
 LOCAL = {
     # They make what waits later.
-    Hub: "api metrics panel queue record repo run_workers variable websocket",
+    Hub: "api mcp metrics panel queue record repo run_workers variable websocket",
     Database: "session",  # takes its connection at its first statement
     Session: "",
     Transaction: "",
@@ -49,6 +50,7 @@ LOCAL = {
     Clients: "all get ping serving table",  # of what this process keeps; none calls a host
     GitHub: "close",
     WebSockets: "client clients table",
+    MCPClient: "",
     Service: "",
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",

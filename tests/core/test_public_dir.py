@@ -19,9 +19,10 @@ from agentnb.core.settings import FIELDS
 PUBLIC = {
     "Hub": """
         aclose adoctor aerrors ahealth aopen api apis aready areset astatus astop atools cache close
-        closed databases db docker doctor errors events files git github health logs metrics open
-        llm panel queue queues ready record redis repo reset run_workers runtime settings status
-        stop tools trace tracer variable websocket websockets workflows
+        closed databases db docker doctor errors events files git github health llm logs mcp
+        mcp_servers metrics open
+        panel queue queues ready record redis repo reset run_workers runtime settings status stop
+        tools trace tracer variable websocket websockets workflows
     """,
     "Runtime": "clock ephemeral flight hub_id log redactor tracer",
     "Tracer": """
@@ -123,6 +124,10 @@ PUBLIC = {
         acomment acreate_pull_request aget_pull_request alist_pull_requests apaginate client
         close comment create_pull_request get_pull_request list_pull_requests paginate
     """,
+    "MCPClient": """
+        aaccept aasks accept acall aclose adescribe asks atools call close connected describe known
+        max_bytes name timeout tools
+    """,
     "WebSocketClient": """
         aclose aconnect adisconnect areceive asend close connect connected disconnect json off on
         ping receive send state stats subprotocol url
@@ -171,7 +176,13 @@ def objects(tmp_path_factory):
             *(hub.db.query("select 1"), hub.cache, hub.events, hub.events.publish("a", 1)),
             *(hub.events.subscribe("a", print), hub.queues, hub.queue("q"), hub.queue("q").add({})),
             *(hub.files, hub.git, hub.api("http://127.0.0.1:1"), hub.github, hub.websockets),
-            *(hub.websocket("ws://127.0.0.1:1"), hub.docker, hub.workflows, hub.settings),
+            *(
+                hub.websocket("ws://127.0.0.1:1"),
+                hub.mcp("stdio: true"),
+                hub.docker,
+                hub.workflows,
+                hub.settings,
+            ),
             *(hub.redis, hub.settings.table(), hub.settings.redactor, Secret("hunter22")),
         ]
         yield {type(one).__name__: one for one in found}

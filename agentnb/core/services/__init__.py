@@ -16,6 +16,7 @@ from agentnb.core.services.outside import (
     DOCKER,
     FILES,
     GITHUB,
+    MCP,
     REPOSITORIES,
     TOOLS,
     WEBSOCKETS,
@@ -37,6 +38,7 @@ __all__ = [
     "GITHUB",
     "HIDDEN",
     "LOGS",
+    "MCP",
     "QUEUES",
     "REDIS",
     "REPOSITORIES",
@@ -67,7 +69,7 @@ SERVICES: tuple[Service[Any], ...] = (
         FILES,
         REPOSITORIES,
     ),
-    *(DOCKER, APIS, GITHUB, WEBSOCKETS, TOOLS),
+    *(DOCKER, APIS, GITHUB, WEBSOCKETS, TOOLS, MCP),
 )
 """Every service, in the order of the rows of ``hub.health()``."""
 

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from agentnb.core.git.credentials import Login
     from agentnb.core.git.repositories import Repositories
     from agentnb.core.hub import Hub
+    from agentnb.core.mcp.clients import MCPClients
     from agentnb.core.tools.box import Toolbox
     from agentnb.core.websocket import WebSockets
 
-__all__ = ["APIS", "DOCKER", "FILES", "GITHUB", "REPOSITORIES", "TOOLS", "WEBSOCKETS"]
+__all__ = ["APIS", "DOCKER", "FILES", "GITHUB", "MCP", "REPOSITORIES", "TOOLS", "WEBSOCKETS"]
 
 
 def _files(hub: Hub) -> FileSystemManager:
@@ -203,3 +204,13 @@ TOOLS: Service[Toolbox] = Service(
         "workspace",
     ),
 )
+
+
+def _mcp(hub: Hub) -> MCPClients:
+    from agentnb.core.mcp.clients import MCPClients
+    from agentnb.core.paths import ensure_home
+
+    return MCPClients(ensure_home(hub.settings.home) / "mcp", hub.runtime)
+
+
+MCP: Service[MCPClients] = Service("mcp", _mcp, settings=("home",))

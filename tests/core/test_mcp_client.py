@@ -1,0 +1,213 @@
+"""The client of others' servers of tools, with one that hangs, floods, dies or changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import agentnb
+from agentnb.core.mcp.pins import digest_of
+from agentnb.core.redact import Secret
+from agentnb.errors import (
+    DeadlineExceeded,
+    NotFoundError,
+    RejectedError,
+    UnavailableError,
+    UsageError,
+)
+from tests.waiting import until
+
+PEER = f"stdio: {sys.executable} {Path(__file__).with_name('mcp_peer.py')}"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with agentnb.connect(home=tmp_path_factory.mktemp("home")) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def bank(hub):
+    return hub.mcp(PEER, timeout=20, max_bytes=200_000)
+
+
+def _ended(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_tools_are_listed_and_called(bank):
+    pay, balance = bank.describe()
+    assert (pay.name, pay.read_only, pay.asks, pay.changed) == ("pay", False, True, False)
+    assert (balance.read_only, balance.asks) == (True, False)
+    assert bank.tools().dicts()[1]["read-only"] == "yes"
+    assert bank.call("pay", n=4) == "pay 4"
+    assert bank.call("pay", way="structure") == 3
+    assert bank.call("pay", way="noise") == "paid"
+    assert [bank.asks("pay"), bank.asks("balance")] == [True, False]
+    with pytest.raises(NotFoundError, match="no tool 'pai'") as caught:
+        bank.call("pai")
+    assert "pay" in caught.value.hint
+
+
+def test_the_same_server_is_one_client_and_other_options_make_another(hub, bank):
+    assert hub.mcp(PEER, timeout=20, max_bytes=200_000) is bank
+    asks = hub.mcp(PEER, ask=["bal*"])
+    assert asks is not bank
+    assert [asks.asks("pay"), asks.asks("balance")] == [False, True]
+
+
+def test_calls_are_awaited_at_once(bank):
+    async def pay():
+        return await asyncio.gather(*[bank.acall("pay", n=n) for n in range(5)])
+
+    assert asyncio.run(pay()) == [f"pay {n}" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("way", "error", "message"),
+    [
+        ("refuse", RejectedError, "no money"),
+        ("die", UnavailableError, "out of money"),
+        ("flood", RejectedError, "sent more than 200,000 bytes"),
+        ("flood a line", RejectedError, "sent more than 200,000 bytes"),
+    ],
+)
+def test_a_server_that_does_harm_is_an_error_and_the_next_call_is_answered(
+    bank, way, error, message
+):
+    with pytest.raises(error, match=message) as caught:
+        bank.call("pay", way=way)
+    assert "hunter22" not in str(caught.value)
+    assert bank.call("pay", n=1) == "pay 1"
+
+
+def test_a_server_that_hangs_is_ended_at_the_deadline(hub):
+    hangs = hub.mcp(PEER, timeout=1.5)
+
+    def answer(**arguments):  # a busy machine may need longer for the start
+        with contextlib.suppress(DeadlineExceeded):
+            return hangs.call("pay", **arguments)
+
+    number = int(until(lambda: answer(way="pid"), 60))
+    with pytest.raises(DeadlineExceeded, match=r"pay of .* took longer than 1\.5 s"):
+        hangs.call("pay", way="hang")
+    until(lambda: _ended(number))
+    assert until(lambda: answer(n=2), 60) == "pay 2"
+
+
+def test_a_server_that_is_killed_in_mid_call_is_an_error_at_once(hub):
+    killed = hub.mcp(PEER, timeout=30)
+    number = int(killed.call("pay", way="pid"))
+    failed = []
+
+    def call():
+        try:
+            killed.call("pay", way="hang")
+        except UnavailableError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    os.kill(number, 9)
+    thread.join(20)
+    assert not thread.is_alive()
+    assert "Connection closed" in str(failed[0])
+
+
+def test_a_tool_that_has_changed_is_not_called_until_it_is_accepted(tmp_path):
+    with agentnb.connect(home=tmp_path) as hub:
+        bank = hub.mcp(PEER)
+        assert bank.call("pay", n=1) == "pay 1"
+        assert bank.call("pay", way="change") == "changed"
+        with pytest.raises(RejectedError, match="is another tool than at its first use") as caught:
+            bank.call("pay", n=1)
+        assert ".accept('pay')" in caught.value.hint
+        assert bank.tools()[0].digest == "changed"
+        assert bank.call("balance") == "balance None"
+    # In another process of the home, too; and the tool as it was is what was pinned.
+    with agentnb.connect(home=tmp_path) as hub:
+        assert hub.mcp(PEER).call("pay", n=1) == "pay 1"
+        other = hub.mcp(PEER, env={"PAY_DESCRIPTION": "Pay twice."})
+        with pytest.raises(RejectedError, match="another tool"):
+            other.call("pay", n=1)
+        other.accept("pay")
+        assert other.call("pay", n=1) == "pay 1"
+
+
+def test_a_server_gets_few_variables_and_those_that_are_given(hub, monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", "not-for-a-server")
+    bank = hub.mcp(PEER, env={"BANK_TOKEN": Secret("secret-of-the-bank")})
+    found = json.loads(bank.call("pay", way="environment"))
+    assert found["BANK_TOKEN"] == "secret-of-the-bank"
+    assert "GITHUB_TOKEN" not in found
+    assert hub.settings.redactor("secret-of-the-bank") != "secret-of-the-bank"
+
+
+def test_a_call_is_a_step_of_an_agent_that_is_made_once(hub, bank):
+    calls = []
+
+    @hub.workflows.agent("payer", attempts=2, backoff=0.01)
+    def payer(task, ctx):
+        found = ctx.step("pay", bank.call, "pay", n=task.data)
+        calls.append(found)
+        if len(calls) == 1:
+            raise RuntimeError("after the payment")
+        return found
+
+    hub.workflows.work(["payer"])
+    try:
+        made = hub.workflows.create("pay", [{"name": "payer", "data": 4}])
+        assert hub.workflows.wait(made, 30).result == {"payer": "pay 4"}
+        assert calls == ["pay 4", "pay 4"]
+    finally:
+        hub.workflows.stop()
+    spans = [one for one in hub.tracer.recent() if one.service == "mcp" and one.name == "call"]
+    assert [one.attributes["tool"] for one in spans][-1] == "pay"
+
+
+def test_a_server_that_is_not_there_is_an_error(hub):
+    with pytest.raises(UnavailableError, match="cannot be used"):
+        hub.mcp("stdio: /no/such/program").tools()
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{place.getsockname()[1]}/mcp"
+        with pytest.raises((UnavailableError, RejectedError)):
+            hub.mcp(url, timeout=10).tools()
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        ("python server.py", {}),
+        ("stdio:", {}),
+        ("stdio: 'open", {}),
+        ("ftp://example.com", {}),
+        (3, {}),
+        (PEER, {"timeout": 0}),
+        (PEER, {"max_bytes": 10}),
+        (PEER, {"ask": 3}),
+        (PEER, {"headers": {"A": "b"}}),
+        ("http://localhost/mcp", {"env": {"A": "b"}}),
+    ],
+)
+def test_what_is_no_server_is_refused(hub, target, options):
+    with pytest.raises(UsageError):
+        hub.mcp(target, **options)
+
+
+def test_a_digest_is_of_description_and_schemas():
+    tool = {"name": "pay", "inputSchema": {"type": "object"}}
+    assert digest_of(tool) == digest_of(dict(reversed(tool.items())))
+    assert digest_of(tool) != digest_of(tool | {"inputSchema": {"type": "object", "x": 1}})
