@@ -141,3 +141,64 @@ def test_the_panel_answers_while_a_cell_is_busy(lab):
     assert "slept" not in lab.cell_output_text(number)
     lab.command("kernelmenu:interrupt")
     lab.wait_idle()
+
+
+ASKS = """from typing import Literal
+from datetime import date
+from pydantic import BaseModel, Field
+
+class Place(BaseModel):
+    city: str
+    zip: int | None = None
+
+class Order(BaseModel):
+    title: str = Field(description="In a few words")
+    eur: int = Field(ge=1, le=100)
+    urgent: bool = False
+    size: Literal["small", "big"]
+    day: date | None = None
+    place: Place
+    tags: list[str] = []
+
+def ask(task, ctx):
+    order = ctx.ask("order", "How much?\\n<img src=x onerror=alert(1)>", form=Order, to="ada")
+    return order.model_dump(mode="json")
+
+_ = hub.workflows.agent("asks")(ask)
+_ = hub.workflows.create("buy", [{"name": "plan", "agent": "asks"}])
+_ = hub.workflows.work()"""
+
+
+def test_a_question_of_a_task_is_answered_by_its_form(tall):
+    lab = tall
+    open_notebook(lab, "workflow_question", ASKS, "%workflow panel buy")
+    lab.run_all()
+    panel = lab.page.locator(".agentnb-panel")
+    form = panel.locator(".agentnb-form")
+    answer = form.get_by_role("button", name="Answer plan")
+    answer.wait_for()
+    expect(form).to_contain_text("waits for ada: How much?")
+    assert form.locator("img").count() == 0
+    expect(node(panel, "plan")).to_contain_text("parked")
+    form.get_by_title("Title").fill("paper")
+    form.get_by_title("Eur").fill("500")
+    answer.click()
+    expect(form).to_contain_text("must be at most 100, got 500")
+    expect(form.get_by_role("alert")).to_have_count(3)
+    form.scroll_into_view_if_needed()
+    see(lab, "workflow_question")
+    # What was typed stays while the panel goes on.
+    form.get_by_title("Eur").fill("5")
+    form.get_by_role("checkbox", name="Urgent").check()
+    form.get_by_title("Size").select_option("big")
+    form.get_by_label("Day").fill("2030-01-02")
+    form.get_by_title("City").fill("Rome")
+    form.get_by_title("Tags").fill('["a"]')
+    lab.page.wait_for_timeout(1500)
+    answer.click()
+    expect(node(panel, "plan")).to_contain_text("completed")
+    expect(form).to_have_count(0)
+    number = lab.add_cell("hub.workflows.get('buy').result['plan']")
+    found = lab.output(number)
+    for part in ("'eur': 5", "'urgent': True", "'size': 'big'", "'2030-01-02'", "'city': 'Rome'"):
+        expect(found).to_contain_text(part)

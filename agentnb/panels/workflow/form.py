@@ -57,7 +57,7 @@ class Form:
     @property
     def errors(self) -> dict[str, str]:
         """The errors that are shown beside the fields, by their names."""
-        return {name: text for name, text in self._root.said("") if text}
+        return {name: text for name, text in self._root.messages("") if text}
 
     def answer(self) -> Any:
         """Return the answer; `MISSING` if a field has an error, which is then shown beside it."""
@@ -115,7 +115,7 @@ class _Input:
         """Return the widget by its name."""
         return [(f"{prefix}{self.field.name}", self.control)]
 
-    def said(self, prefix: str) -> list[tuple[str, str]]:
+    def messages(self, prefix: str) -> list[tuple[str, str]]:
         """Return the error by its name."""
         return [(f"{prefix}{self.field.name}", self._text)]
 
@@ -158,9 +158,12 @@ class _Group(_Input):
         within = f"{prefix}{self.field.name}." if self.field.name else prefix
         return [pair for one in self._inputs for pair in one.named(within)]
 
-    def said(self, prefix: str) -> list[tuple[str, str]]:
+    def messages(self, prefix: str) -> list[tuple[str, str]]:
         within = f"{prefix}{self.field.name}." if self.field.name else prefix
-        return [*super().said(prefix), *(pair for one in self._inputs for pair in one.said(within))]
+        return [
+            *super().messages(prefix),
+            *(pair for one in self._inputs for pair in one.messages(within)),
+        ]
 
 
 class _Free(_Input):
@@ -178,7 +181,11 @@ class _Free(_Input):
 
 
 class _Check(_Input):
-    """A box to check."""
+    """A box to check, which has its title beside it."""
+
+    def __init__(self, field: Field, control: ipywidgets.Checkbox) -> None:
+        super().__init__(field, control)
+        self.widget.children = self.widget.children[1:]
 
     def read(self) -> Any:
         return bool(self.control.value)
@@ -205,7 +212,11 @@ class _Choice(_Input):
 
 
 class _Date(_Input):
-    """A day of a calendar."""
+    """A day of a calendar, which has its title before it."""
+
+    def __init__(self, field: Field, control: ipywidgets.DatePicker) -> None:
+        super().__init__(field, control)
+        self.widget.children = self.widget.children[1:]
 
     def read(self) -> Any:
         day = self.control.value
@@ -216,14 +227,15 @@ def _input_of(field: Field, *, deep: int) -> _Input:
     if field.kind == "object" and deep <= 1:
         return _Group(field, deep=deep)
     if field.kind == "bool" and (field.default in (True, False) or not field.optional):
-        box = ipywidgets.Checkbox(value=field.default is True, description="yes", indent=False)
-        box.tooltip = _short(field.title)
+        title = _short(field.title)
+        box = ipywidgets.Checkbox(value=field.default is True, description=title, indent=False)
         box.add_class("agentnb-check")
         return _Check(field, box)
     if field.kind in {"choice", "bool"}:
         return _Choice(field, field.choices or (True, False))
     if field.kind == "date":
-        picker = ipywidgets.DatePicker(tooltip=_short(field.title))
+        optional = " (optional)" if field.optional and field.name else ""
+        picker = ipywidgets.DatePicker(description=f"{_short(field.title)}{optional}")
         with suppress(ValueError, TypeError):
             picker.value = dt.date.fromisoformat(field.default)
         picker.add_class("agentnb-text")
