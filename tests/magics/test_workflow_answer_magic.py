@@ -49,7 +49,7 @@ def test_a_question_is_shown_everywhere_and_answered_by_a_line(run, shell, askin
     assert view.tasks[0].state == "parked"
     assert "waits for ada: How <b>much</b>?" in repr(view)
     assert "<b>" not in view._repr_html_()
-    assert "⏸ parked" in repr(run("%workflow tasks a"))
+    assert "◔ parked" in repr(run("%workflow tasks a"))
     table = repr(run("%workflow waits"))
     assert "eur: whole number, note: text (optional)" in table
     assert "%workflow answer WORKFLOW TASK NAME VALUE" in table

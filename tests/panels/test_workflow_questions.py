@@ -245,7 +245,7 @@ def test_parked_is_shown_in_the_tables_the_graph_and_the_detail(ask, view):
     ask(int)
     panel = view()
     texts = str(panel.tasks.state()["rows"])
-    assert "⏸ parked" in texts
+    assert "◔ parked" in texts
     assert "waits for ada: How much?" in texts
     assert "parked" in panel.graph.widget.html
     assert "task plan waits for ada: How much?" in panel.notice.lines[0]

@@ -17,7 +17,7 @@ SIGNS: Final = {
     "completed": "✓",
     "active": "▶",
     "approval": "?",
-    "parked": "⏸",
+    "parked": "◔",
     "waiting": "○",
     "delayed": "◷",
     "blocked": "◌",
