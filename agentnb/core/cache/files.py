@@ -69,7 +69,7 @@ class ValueFiles:
     --------
     >>> import tempfile, pathlib
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     files = ValueFiles(pathlib.Path(folder), limit=10_000_000)
+    ...     files = ValueFiles(pathlib.Path(folder) / "values", limit=10_000_000)
     ...     pointer = files.put(b"x" * 2_000_000)
     ...     len(files.get(pointer)), files.used
     (2000000, 2000000)
