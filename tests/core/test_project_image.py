@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+import agentnb
 from agentnb.core.project import init_project
 
 BASE = """
@@ -56,3 +60,42 @@ def test_the_image_of_a_worker_is_built_on_a_base_and_has_no_settings(docker, ba
         *("/app/shop/__init__.py", "/app/shop/agents.py", "/app/wheels", "/app/wheels/README.md"),
     ]
     assert command == "worker --agents --app shop.agents --log json"
+
+
+REAL = """#!/bin/sh
+exec {python} -m agentnb.cli "$@"
+"""
+
+
+def test_the_image_runs_the_project_s_agents_with_a_real_worker(
+    docker, base, docker_engine, tmp_path
+):
+    """The base has no Python: that of this machine is mounted where it is, read-only."""
+    folder = init_project(tmp_path / "shop").folder
+    docker.build_image(folder, f"{base}-shop", args={"BASE": base})
+    worker = tmp_path / "agentnb"
+    worker.write_text(REAL.format(python=sys.executable))
+    worker.chmod(0o755)
+    own = {sys.prefix, sys.base_prefix, str(Path(agentnb.__file__).parent)}
+    mounted = {one for one in ("/usr", "/lib", "/lib64", *own) if Path(one).exists()}
+    binds = [f"{one}:{one}:ro" for one in sorted(mounted)]
+    made = docker_engine.create_container(
+        f"{base}-shop",
+        ["agentnb", "worker", "--agents", "--app", "shop.agents", "--log", "json", "--drain"],
+        environment={"PYTHONPATH": f"/app:{Path(agentnb.__file__).parents[1]}"},
+        host_config=docker_engine.create_host_config(
+            binds=[*binds, f"{worker}:/bin/agentnb:ro"],
+            network_mode="none",
+            tmpfs={"/tmp": "mode=1777"},
+        ),
+    )
+    try:
+        docker_engine.start(made)
+        code = docker_engine.wait(made, timeout=120)["StatusCode"]
+        printed = docker_engine.logs(made).decode()
+    finally:
+        docker_engine.remove_container(made, force=True)
+    assert code == 0, printed
+    messages = [json.loads(line)["message"] for line in printed.splitlines()]
+    assert "agent collect is shop.agents:collect" in messages
+    assert messages[-1] == "stopped: 0 completed, 0 failed"
