@@ -46,14 +46,14 @@ PUBLIC = {
         aclose aconnect aforget alist close connect forget list names opened
     """,
     "Database": """
-        access aclose adescribe aexecute aexplain aload aping aplot aquery aretype arun ascript
-        astream atables atransaction close describe engine execute explain kind load max_bytes name
-        ping plot query read_only retype rows run script session stream support tables timeout
-        transaction
+        access aclose adescribe aexecute aexplain aload aping aplot aprofile aquery aretype arun
+        ascript astream atables atransaction close describe engine execute explain kind load
+        max_bytes name ping plot profile query read_only retype rows run script session stream
+        support tables timeout transaction
     """,
     "Result": """
         arrow column columns df dicts display empty formats header kinds note notices objects pl
-        plot returns_rows rowcount rows scalar statement truncated
+        plot profile returns_rows rowcount rows scalar statement truncated
     """,
     "Cache": """
         aclose adelete aget aget_or_set ainvalidate ainvalidate_tags akeys aset astats attl cached

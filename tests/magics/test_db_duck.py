@@ -69,3 +69,11 @@ def test_a_file_is_read_where_the_notebook_is_and_nowhere_else(run, tmp_path, mo
     assert run("%db -c duck from 'x.csv'").rows == [(1,)]
     with pytest.raises(UsageError, match="outside of the folders"):
         run("%db -c duck from read_text('/etc/passwd')")
+
+
+def test_a_table_is_profiled(run, shell):
+    shell.user_ns["df"] = pd.DataFrame({"k": [1, 2, 3], "t": ["a", None, "b"]})
+    run("%db -c duck create table kept as select * from df")
+    found = run("%db profile kept -c duck")
+    assert [row[:4] for row in found.rows] == [("k", "bigint", 0, 3), ("t", "varchar", 1, 2)]
+    assert run("%db --as pandas profile kept -c duck")["median"].tolist()[0] == 2

@@ -408,6 +408,43 @@ class Executor:
             self, sql, x, y, params or {}, color=color, kind=kind, timeout=timeout, frames=frames
         )
 
+    def profile(self, table: str, *, timeout: float | None = None) -> Result:
+        """Return a summary of each column of a table, which its database makes.
+
+        Parameters
+        ----------
+        table
+            Its name.
+        timeout
+            Seconds for each of a few statements; default: the setting ``db_timeout``.
+
+        Returns
+        -------
+        Result
+            A row for each column: its type, the number of nulls and of distinct values (about, on
+            DuckDB), the least and the greatest value; of numbers the mean and the quartiles, each
+            of which is a value that is there.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such table; the hint has the nearest.
+        UsageError
+            The database has plain support.
+
+        Examples
+        --------
+        >>> from agentnb.core.db import Database
+        >>> with Database("sqlite://") as db:
+        ...     _ = db.execute("create table task (seconds integer)")
+        ...     _ = db.execute("insert into task values (1), (3), (null)")
+        ...     db.profile("task").dicts()[0]["nulls"]
+        1
+        """
+        from agentnb.core.db.profiling import of_table
+
+        return of_table(self, table, timeout)
+
     def explain(
         self, /, sql: str, params: Mapping[str, Any] | None = None, **unknown: Never
     ) -> Result:
@@ -543,6 +580,7 @@ class Executor:
 
     aquery = twin(query)
     aplot = twin(plot)
+    aprofile = twin(profile)
     aexecute = twin(execute)
     ascript = twin(script)
     aexplain = twin(explain)

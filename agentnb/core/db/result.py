@@ -167,6 +167,23 @@ class Result(Table):
 
         return of_rows(self.columns, self.rows, x, y, color, kind)
 
+    def profile(self) -> Result:
+        """Return a summary of each column: its types, nulls, values, range, mean and quartiles.
+
+        Raises
+        ------
+        UsageError
+            The result was cut for display, or has no columns.
+
+        Examples
+        --------
+        >>> Result(["n"], [(1,), (3,), (None,)]).profile().dicts()[0]["mean"]
+        2.0
+        """
+        from agentnb.core.db.profiling import of_rows
+
+        return of_rows(self.columns, self.rows)
+
     def _done(self) -> str:
         if not self.rowcount:
             return "done"

@@ -8,12 +8,12 @@ from agentnb.magics.grammar.values import seconds
 __all__ = ["GRAMMAR"]
 
 # The verbs that take an option of the magic, beside SQL.
-_TABLES = ("connect", "use", "list", "rm", "tables", "describe")
+_TABLES = ("connect", "use", "list", "rm", "tables", "describe", "profile")
 _PLACED = (
-    *("tables", "describe", "load", "retype", "panel"),
+    *("tables", "describe", "profile", "load", "retype", "panel"),
     *("reset", "begin", "commit", "rollback"),
 )
-_TIMED = ("load", "retype")
+_TIMED = ("load", "profile", "retype")
 CONNECTION = Option(
     ("-c", "--connection"), "use this connection", "NAME", live="connection", verbs=_PLACED
 )
@@ -39,6 +39,7 @@ GRAMMAR = Grammar(
             options=(Option(("--all",), "also agentnb's own, such as agentnb_task"),),
         ),
         Verb("describe", "list the columns of a table", ("TABLE",), live=("table",)),
+        Verb("profile", "summarize the columns of a table", ("TABLE",), live=("table",)),
         Verb("reset", "start a new session, without settings, temporary tables and locks"),
         Verb("begin", "open a transaction for the %db cells that follow"),
         Verb("commit", "commit the transaction"),

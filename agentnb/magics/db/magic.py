@@ -238,6 +238,12 @@ class DbMagic(Magic):
         with executor_of(*self._place(call)) as executor:
             return _as_asked(executor.describe(str(call.arguments[0])), call)
 
+    def do_profile(self, call: Call) -> Any:
+        """Return a summary of each column of a table."""
+        given = {"timeout": call.options["timeout"]} if "timeout" in call.options else {}
+        with executor_of(*self._place(call)) as executor:
+            return _as_asked(executor.profile(str(call.arguments[0]), **given), call)
+
     def do_begin(self, call: Call) -> str:
         """Open a transaction for the %db cells that follow on this connection."""
         from agentnb.magics.db.transaction import HeldTransaction

@@ -1,0 +1,207 @@
+"""A summary of each column: of a table by its database, or of rows in memory."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agentnb.core.db import schema
+from agentnb.core.db.result import Result
+from agentnb.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from agentnb.core.db.executor import Executor
+
+__all__ = ["COLUMNS", "of_rows", "of_table"]
+
+COLUMNS = (
+    "column",
+    "type",
+    "nulls",
+    "distinct",
+    "least",
+    "greatest",
+    "mean",
+    "q25",
+    "median",
+    "q75",
+)
+
+_SHARES = (0.25, 0.5, 0.75)
+_AT_A_TIME = 40  # columns in a statement
+_LONGEST = 80  # characters of a text that is shown
+_NUMBERS = frozenset({"integer", "real", "decimal"})
+_ORDERED = _NUMBERS | {"text", "date", "datetime", "datetimetz", "time"}
+_QUARTILES = {
+    "duckdb": "quantile_disc({}, {share})",
+    "postgresql": "percentile_disc({share}) within group (order by {})",
+}
+_NUMERIC_SQLITE = "case when typeof({}) in ('integer', 'real') then {} end"
+
+
+class _Column(NamedTuple):
+    name: str
+    type: str
+    number: bool
+    ordered: bool
+
+
+def of_table(executor: Executor, table: str, timeout: float | None) -> Result:
+    """Return the profile of a table; see `Executor.profile`."""
+    kind = executor.access.backend.kind
+    if executor.access.backend.support != "full":
+        executor.access.backend.require("profile")
+    types = {str(row[0]): str(row[1]) for row in executor.describe(table).rows}
+    name = schema.quote(executor.access, table)
+    kinds = executor.query(f"select * from {name} limit 0", timeout=timeout)
+    columns = [
+        _column(one, types.get(one, ""), kinds.kinds[number] if kinds.kinds else None, kind)
+        for number, one in enumerate(kinds.columns)
+    ]
+    rows: list[tuple[Any, ...]] = []
+    for start in range(0, len(columns), _AT_A_TIME):
+        part = columns[start : start + _AT_A_TIME]
+        rows += _profiled(executor, name, part, timeout)
+    count = executor.query(f"select count(*) from {name}", timeout=timeout).scalar()
+    return _table(rows, int(count), f"profile {table}")
+
+
+def _column(name: str, type_name: str, kind: str | None, database: str) -> _Column:
+    if database == "sqlite":  # each value has a type of its own
+        return _Column(name, type_name, number=True, ordered=True)
+    return _Column(name, type_name, kind in _NUMBERS, kind in _ORDERED)
+
+
+def _profiled(
+    executor: Executor, table: str, columns: Sequence[_Column], timeout: float | None
+) -> list[tuple[Any, ...]]:
+    kind = executor.access.backend.kind
+    parts = ["count(*)"]
+    for column in columns:
+        parts += _expressions(column, kind)
+    sql = f"select {', '.join(f'{part} as c{n}' for n, part in enumerate(parts))} from {table}"
+    found = list(executor.query(sql, timeout=timeout).rows[0])
+    total, rest = int(found[0]), found[1:]
+    width = len(rest) // len(columns)
+    rows = []
+    for number, column in enumerate(columns):
+        values = rest[number * width : (number + 1) * width]
+        present, distinct, least, greatest, mean, numbers = values[:6]
+        quartiles = values[6:]
+        if kind == "sqlite":
+            # The mean of a column that has anything but numbers would be one of some values.
+            whole = bool(present) and numbers == present
+            mean = mean if whole else None
+            quartiles = (
+                _ranked(executor, table, column, int(present), timeout) if whole else [None] * 3
+            )
+        rows.append((
+            column.name, column.type, total - int(present), distinct, _cut(least), _cut(greatest),
+            mean, *quartiles,
+        ))  # fmt: skip
+    return rows
+
+
+def _expressions(column: _Column, kind: str) -> list[str]:
+    """Return what is asked of a column: always as many values."""
+    name = _quoted(column.name)
+    text = f"cast({name} as text)" if kind == "postgresql" else f"cast({name} as varchar)"
+    compared = name if column.ordered or kind == "sqlite" else text
+    distinct = (
+        f"approx_count_distinct({name})" if kind == "duckdb" else f"count(distinct {compared})"
+    )
+    number = _NUMERIC_SQLITE.replace("{}", name) if kind == "sqlite" else name
+    mean = f"avg({number})" if column.number else "null"
+    edges = [f"min({name})", f"max({name})"] if column.ordered else ["null", "null"]
+    found = [f"count({name})", distinct, *edges, mean, f"count({number})"]
+    if kind != "sqlite":
+        pattern = _QUARTILES[kind] if column.number else "null"
+        found += [pattern.replace("{}", name).replace("{share}", str(share)) for share in _SHARES]
+    return found
+
+
+def _ranked(
+    executor: Executor, table: str, column: _Column, present: int, timeout: float | None
+) -> list[Any]:
+    """Return the values at the quartiles' ranks, where there is no function for it."""
+    name = _quoted(column.name)
+    picked = ", ".join(
+        f"(select {name} from {table} where {name} is not null order by {name} "
+        f"limit 1 offset {_rank(present, share)})"
+        for share in _SHARES
+    )
+    return list(executor.query(f"select {picked}", timeout=timeout).rows[0])
+
+
+def of_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> Result:
+    """Return the profile of rows in memory; see `Result.profile`."""
+    rows = list(rows)
+    found = []
+    for number, name in enumerate(columns):
+        values = [row[number] for row in rows]  # type: ignore[index]  # a tuple
+        present = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - NaN
+        types = sorted({type(value).__name__ for value in present})
+        least, greatest = _edges(present)
+        mean, *quartiles = _numbers(present)
+        found.append((
+            name, " or ".join(types), len(values) - len(present), len(set(map(repr, present))),
+            _cut(least), _cut(greatest), mean, *quartiles,
+        ))  # fmt: skip
+    return _table(found, len(rows), "profile")
+
+
+def _edges(values: list[Any]) -> tuple[Any, Any]:
+    if not values or not all(
+        isinstance(v, (int, float, str, Decimal, dt.date, dt.time)) for v in values
+    ):
+        return None, None
+    try:
+        return min(values), max(values)
+    except TypeError:  # of types that have no order among them
+        return None, None
+
+
+def _numbers(values: list[Any]) -> list[Any]:
+    if not values or not all(
+        isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) for value in values
+    ):
+        return [None] * 4
+    ordered = sorted(values)
+    mean = math.fsum(map(float, ordered)) / len(ordered)
+    return [mean, *(ordered[_rank(len(ordered), share)] for share in _SHARES)]
+
+
+def _rank(count: int, share: float) -> int:
+    """Return the place of a share in so many ordered values: the nearest rank.
+
+    >>> [_rank(10, share) for share in (0.25, 0.5, 0.75)]
+    [2, 4, 7]
+    """
+    return max(math.ceil(share * count) - 1, 0)
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return value[: _LONGEST - 1] + "…"
+    return value
+
+
+def _table(rows: list[tuple[Any, ...]], count: int, statement: str) -> Result:
+    if not rows:
+        raise UsageError(
+            "there are no columns to profile",
+            service="db",
+            hint="name a table of hub.db.tables() (%db tables)",
+        )
+    found = Result(COLUMNS, rows, statement=statement, rowcount=len(rows))
+    found.note = f"of {count:,} {'row' if count == 1 else 'rows'}"
+    return found
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
