@@ -31,6 +31,7 @@ SUBJECTS = (
     "parked",
     "distance",
     "websocket_echo",
+    "mcp_server",
     "awaited",
 )
 ROOT = str(Path(__file__).resolve().parents[2])
@@ -45,6 +46,7 @@ LIBRARIES = (
     "GitPython",
     "docker",
     "httpx",
+    "mcp",
     "websockets",
     *("huey", "dramatiq", "celery", "dbos", "prefect"),
 )
