@@ -29,6 +29,7 @@ SUBJECTS = (
     "executors",
     "workflows",
     "parked",
+    "streams",
     "distance",
     "websocket_echo",
     "mcp_server",

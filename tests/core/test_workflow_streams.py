@@ -523,3 +523,53 @@ def test_text_drops_what_a_reset_names_and_says_what_is_left_out():
     assert (str(text), text.n) == ("new", 1)
     text.add(Chunk("x" * 30, 2))
     assert str(text).endswith("\n" + "x" * 10)
+
+
+def test_a_parked_task_has_kept_its_stream_and_steps_go_on_without_a_reset(workflows):
+    def agent(task, ctx):
+        ctx.step("draft", lambda: ctx.write("draft "))
+        answer = ctx.ask("good?")
+        if answer == "no":
+            ctx.write("asks again ")
+            answer = ctx.ask("better?")
+        ctx.step("end", lambda: ctx.write(answer))
+
+    workflows.agent("t")(agent)
+    workflow = workflows.create("w", [Task("t")])
+    workflows.work()
+    until(lambda: workflow.task("t").state == "parked")
+    assert values(workflow) == ["draft "]
+    chunks = []
+    reader = threading.Thread(target=lambda: chunks.extend(workflow.stream("t")))
+    reader.start()
+    workflow.answer("t", "good?", "no")
+    until(lambda: len(workflow.waits()) == 1 and workflow.waits()[0].name == "better?")
+    assert values(workflow) == ["draft ", "asks again "]
+    until(lambda: len(chunks) == 2)
+    workflow.answer("t", "better?", "yes")
+    reader.join(30)
+    # What no step wrote is written again by each entry, and is no longer in its place.
+    assert [(chunk.value, chunk.n, chunk.reset) for chunk in chunks] == [
+        ("draft ", 1, False),
+        ("asks again ", 2, False),
+        (None, 1, True),
+        ("asks again ", 2, False),
+        ("yes", 3, False),
+    ]
+    assert {chunk.attempt for chunk in chunks} == {1}
+
+
+def test_waits_in_a_task_group_keep_what_was_written_beside_them(flows):
+    async def agent(task, ctx):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ctx.aask("a"))
+            await ctx.astep("beside", lambda: ctx.write("beside "))
+        await ctx.awrite("end")
+
+    flows.agent("t")(agent)
+    workflow = flows.create("w", [Task("t")])
+    flows.work()
+    until(lambda: workflow.task("t").state == "parked")
+    workflow.answer("t", "a", 1)
+    workflow.wait(30)
+    assert values(workflow) == ["beside ", "end"]
