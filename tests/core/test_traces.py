@@ -277,6 +277,8 @@ def test_what_cannot_be_decorated_is_refused(hub):
         hub.trace.span("pages")(pages)
     with pytest.raises(UsageError, match="function must be a function, got 5"):
         hub.trace.span("five")(5)
+    with pytest.raises(UsageError, match="function must be a function, got <class 'int'>"):
+        hub.trace.span("class")(int)
     with hub.trace.span("entered") as span:
         pass
     with pytest.raises(UsageError, match="the span 'entered' was entered before"):

@@ -99,7 +99,7 @@ def test_a_cell_that_awaits_and_completes_is_captured_by_its_trace(cells, projec
     ("cell", "message"),
     [
         ("%db select 1\n1 / 0", "it uses magics"),
-        ("twice(hub.db.query('select 1').scalar())\n1 / 0", "the names twice of the notebook"),
+        ("twice(hub.db.query('select 1').scalar())\n1 / 0", "nor imported: twice"),
         ("hub.db.query('select 1')\nfrom math import *\n1 / 0", "its code cannot be that of"),
     ],
     ids=["magics", "function", "star"],
@@ -112,6 +112,17 @@ def test_a_cell_that_no_test_can_run_is_refused(cells, project, cell, message):
     assert message in str(found)
     assert found.hint
     assert not (project / "test_x.py").exists()
+
+
+def test_a_cell_before_is_captured_and_a_closed_hub_records_nothing(cells, project, shown):
+    cells("%agentnb record failed")
+    cells("hub.db.query('select 6 as n')\n1 / 0")
+    cells("%trace capture -1 --test test_before.py").raise_error()
+    assert "def cell_2(hub):" in (project / "test_before.py").read_text()
+    cells("hub.close()")
+    said = shown("hub.db.query('select 7')")
+    assert "this hub is closed" in said
+    assert "Error in callback" not in said
 
 
 def test_a_replay_within_a_recorded_cell_is_answered_by_its_own_tape(cells, project):
@@ -135,6 +146,16 @@ def test_the_names_of_a_cell_are_those_that_it_takes_from_the_notebook():
         {"a": 1, "b": [2]},
         ["import json"],
         [],
+    )
+
+    class Odd:
+        def __len__(self):
+            raise RuntimeError("no length")
+
+    assert cell_source("a, big, odd", {"big": range(10**9), "odd": Odd()})[1:] == (
+        {},
+        [],
+        ["big", "odd"],
     )
     assert cell_source("c()\nd.x", names).missing == ["c", "d"]
     assert cell_source("await f(\n", names)[1:] == ({}, [], [])

@@ -171,7 +171,9 @@ def _recorded(home: Path, target: object) -> list[dict[str, Any]]:
             found.append(document)
     if found:
         return found
-    hint = "agentnb worker --record failed (AGENTNB_RECORD=failed) records the next failure"
+    hint = "agentnb worker --record failed, or AGENTNB_RECORD=failed, records the next failure"
+    if kind == "cell":
+        hint = 'hub.record("failed") (%agentnb record failed) records the next failure'
     near = did_you_mean(target, known, "recorded")
     raise NotFoundError(
         f"no attempt of {target} was recorded in this home",
@@ -230,8 +232,8 @@ def _check_cell(unit: dict[str, Any]) -> None:
         hint = "a test has no notebook: the Python twin of a magic is in %MAGIC help"
     elif missing:
         names = ", ".join(missing)
-        reason = f"the names {names} of the notebook are neither plain values nor imported"
-        hint = "keep functions in a module that the cell imports"
+        reason = f"it uses names that are neither plain values nor imported: {names}"
+        hint = "import functions from a module, and make what is no JSON in the cell itself"
     else:
         try:
             definition("cell", str(unit["source"]), list(unit["names"]))

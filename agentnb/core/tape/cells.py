@@ -6,12 +6,13 @@ import ast
 import symtable
 import textwrap
 import tokenize
+from collections.abc import Sized
 from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.cellmodule import imports_of, is_builtin
-from agentnb.core.tape.values import Unkept, dump, load, raw
+from agentnb.core.tape.values import dump, load, raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,12 +98,14 @@ _NOT_KEPT = object()
 
 
 def _kept(value: Any) -> Any:
-    plain = dump(value, raw)
-    with suppress(Unkept, LookupError, TypeError, ValueError):
+    try:
+        if isinstance(value, Sized) and len(value) > _LARGEST:
+            return _NOT_KEPT  # without a look at each item, before each cell
+        plain = dump(value, raw)
         load(plain)
-        if len(repr(plain)) <= _LARGEST:
-            return plain
-    return _NOT_KEPT
+    except Exception:  # noqa: BLE001 - a value of the user's may do anything
+        return _NOT_KEPT
+    return plain if len(repr(plain)) <= _LARGEST else _NOT_KEPT
 
 
 def _names(source: str) -> tuple[set[str], set[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from inspect import isasyncgenfunction, isclass, iscoroutinefunction, isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from agentnb.core.errors import UsageError
@@ -63,7 +63,7 @@ def decorated(span: OpenSpan, function: Callable[P, R]) -> Callable[P, R]:
     >>> [span.name for span in tracer.recent()]
     ['parse', 'parse']
     """
-    if not callable(function):
+    if not callable(function) or isclass(function):
         raise refused(
             "function", "a function", function, "trace", f'@hub.trace.span("{span.name}")'
         )

@@ -120,8 +120,11 @@ class TraceMagic(Magic):
     def do_capture(self, call: Call) -> Message:
         """Write a test or a notebook that replays recorded attempts."""
         options = call.options
+        text = str(call.arguments[0])
+        if _BEFORE.fullmatch(text):
+            text = self.hub.trace.last(-int(text)).id
         made = self.hub.trace.capture(
-            str(call.arguments[0]),
+            text,
             test=options.get("test"),
             to=options.get("to"),
             overwrite="yes" in options,
