@@ -46,7 +46,7 @@ GRAMMAR = Grammar(
         Verb("rollback", "roll the transaction back"),
         Verb(
             "load",
-            "load a frame or a .csv, .json, .jsonl or .parquet file into a table",
+            "load a frame or a .csv, .tsv, .json, .jsonl or .parquet file into a table",
             ("FRAME|FILE", "TABLE"),
             (
                 Option(("--append",), "add to the table if it exists"),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DbMagic"]
 
-_FILE = re.compile(r"\.(csv|jsonl?|ndjson|parquet)\Z", re.IGNORECASE)
+_FILE = re.compile(r"\.(csv|tsv|jsonl?|ndjson|parquet|csv\.gz|tsv\.gz)\Z", re.IGNORECASE)
 
 
 @magics_class
@@ -310,7 +310,7 @@ class DbMagic(Magic):
             f"there is no variable and no data file {what!r}",
             service="db",
             hint=did_you_mean(what, self.variables())
-            or "name a frame of this notebook, or a .csv, .json, .jsonl or .parquet file",
+            or "name a frame of this notebook, or a .csv, .tsv, .json, .jsonl or .parquet file",
         )
 
     def do_panel(self, call: Call) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
 from pathlib import Path
@@ -54,7 +55,7 @@ def read(source: Any) -> Source:
             f"a {type(source).__name__} cannot be loaded",
             service="db",
             hint="a pandas, polars or Arrow frame, a list of dictionaries, or a "
-            ".csv, .json, .jsonl or .parquet file",
+            ".csv, .tsv, .json, .jsonl or .parquet file",
         )
     if not found.columns:
         raise UsageError(
@@ -66,14 +67,22 @@ def read(source: Any) -> Source:
 
 
 def _file(path: Path) -> Source:
-    readers = {".csv": read_csv, ".json": read_json, ".jsonl": read_json, ".ndjson": read_json}
+    readers = {
+        ".csv": read_csv,
+        ".tsv": read_csv,
+        ".json": read_json,
+        ".jsonl": read_json,
+        ".ndjson": read_json,
+    }
     readers[".parquet"] = read_parquet
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
+    packed = path.suffix.lower() == ".gz"
+    suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+    reader = readers.get(suffix)
+    if reader is None or (packed and reader is not read_csv):
         raise UsageError(
             f"{path.name}: a file of an unknown kind",
             service="db",
-            hint=f"the name ends in one of {', '.join(readers)}",
+            hint=f"the name ends in one of {', '.join(readers)}, .csv.gz, .tsv.gz",
         )
     if not path.is_file():
         raise FileNotFound(
@@ -81,9 +90,9 @@ def _file(path: Path) -> Source:
         )
     try:
         return reader(path)
-    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+    except (UnicodeError, csv.Error, json.JSONDecodeError, EOFError, gzip.BadGzipFile) as error:
         raise UsageError(
             f"{path} cannot be read: {error}",
             service="db",
-            hint="check its format and that it is UTF-8",
+            hint="check its format, and that it is UTF-8: iconv -f LATIN1 -t UTF-8 FILE",
         ) from error
