@@ -362,6 +362,23 @@ def test_what_parks_is_no_exception_and_a_group_of_it_parks():
     assert not issubclass(Parked, Exception)
 
 
+def test_an_answer_that_comes_while_the_agent_is_unwound_is_not_lost(workflows):
+    made = []
+
+    def bot(_, ctx):
+        try:
+            return ctx.ask("a")
+        finally:
+            if ctx.entry == 1:
+                until(lambda: made)
+                made[0].answer("t", "a", "in time")
+
+    workflows.agent("bot")(bot)
+    made.append(workflows.create("w", [Task("t", agent="bot")]))
+    workflows.work()
+    assert made[0].wait(20).result == {"t": "in time"}
+
+
 @on_sqlite
 def test_a_wait_is_a_span_of_its_own_and_a_parked_entry_is_no_error(workflows):
     made = park(workflows, lambda _, ctx: ctx.ask("budget"))

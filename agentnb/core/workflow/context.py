@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from agentnb.core.cache import Cache
     from agentnb.core.db import Database
     from agentnb.core.docker import DockerManager
-    from agentnb.core.events import EventBus
+    from agentnb.core.events import Event, EventBus
     from agentnb.core.files import FileSystemManager
     from agentnb.core.git import GitManager
     from agentnb.core.queue import Queue
@@ -434,6 +434,28 @@ class Context(Stepping):
         options = {"form": form, "to": to, "timeout": timeout, "default": default}
         return await self._waits.await_(self._waits.asking(name, question, **options))
 
+    @overload
+    def wait_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = ...,
+        where: Mapping[str, Any] | None = ...,
+        since: Literal["start", "now"] | dt.datetime | float = ...,
+        timeout: float | None = ...,
+        default: Raise = ...,
+    ) -> Event: ...
+    @overload
+    def wait_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = ...,
+        where: Mapping[str, Any] | None = ...,
+        since: Literal["start", "now"] | dt.datetime | float = ...,
+        timeout: float,
+        default: D,
+    ) -> Event | D: ...
     def wait_event(
         self,
         pattern: str,
@@ -480,6 +502,28 @@ class Context(Stepping):
         options |= {"timeout": timeout, "default": default}
         return self._waits.wait(self._waits.waiting_for(pattern, **options))
 
+    @overload
+    async def await_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = ...,
+        where: Mapping[str, Any] | None = ...,
+        since: Literal["start", "now"] | dt.datetime | float = ...,
+        timeout: float | None = ...,  # noqa: ASYNC109 - it holds nothing
+        default: Raise = ...,
+    ) -> Event: ...
+    @overload
+    async def await_event(
+        self,
+        pattern: str,
+        *,
+        name: str | None = ...,
+        where: Mapping[str, Any] | None = ...,
+        since: Literal["start", "now"] | dt.datetime | float = ...,
+        timeout: float,  # noqa: ASYNC109 - it holds nothing
+        default: D,
+    ) -> Event | D: ...
     async def await_event(
         self,
         pattern: str,

@@ -119,11 +119,12 @@ def workflow_table(workflows: Sequence[Workflow], counts: Mapping[str, Mapping[s
                 f"{ended}/{sum(states.values())}",
                 states.get("active", 0),
                 states.get("approval", 0),
+                states.get("parked", 0),
                 one.created,
                 one.error or "",
             )
         )
-    columns = ("id", "name", "state", "tasks", "active", "approval", "created", "error")
+    columns = ("id", "name", "state", "tasks", "active", "approval", "parked", "created", "error")
     return Table(
         columns,
         rows,

@@ -138,6 +138,14 @@ def fetch(task: TaskInfo[Request], ctx: Context) -> Price:
     assert_type(ctx.inputs, dict[str, Any])
     assert_type(ctx.step("price", price, "a", day=1), Price)
     assert_type(ctx.with_options(returns=Price).step("any", load_anything), Price)
+    assert_type(ctx.ask("price", form=Price), Price)
+    assert_type(ctx.ask("price", form=Price, timeout=60, default=None), Price | None)
+    assert_type(ctx.ask("price"), Any)
+    assert_type(ctx.wait_event("paid"), Event)
+    assert_type(ctx.wait_event("paid", timeout=60, default=None), Event | None)
+    assert_type(ctx.spawn(Task("part", agent="fetch")).result(type=Price), Price)
+    assert_type(ctx.map("fetch", [1, 2]), list[Any])
+    assert_type(ctx.entry, int)
     return ctx.step("load", load)
 
 
@@ -149,6 +157,9 @@ async def of_anything(data: Any) -> Price:
 async def report(task: TaskInfo, ctx: Context) -> Price:
     assert_type(task.data, Any)
     assert_type(await ctx.step("price", aprice, "a"), Price)
+    assert_type(await ctx.aask("price", form=Price), Price)
+    assert_type(await ctx.await_event("paid"), Event)
+    assert_type(await (await ctx.aspawn(Task("part"))).aresult(type=Price), Price)
     assert_type(await ctx.astep("load", load), Price)
     assert_type(await ctx.with_options(returns=Price).astep("any", load_anything), Price)
     assert_type(await ctx.astep("any", of_anything, task.data), Price)
