@@ -14,13 +14,13 @@ from pydantic_ai.durable_exec import (
     conversation_id_from_run_id,
 )
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta
 
 from agentnb.ai.approvals import decide
 from agentnb.ai.budget import Budget
 from agentnb.ai.errors import final_of, pause_of
 from agentnb.ai.operations import Backend, run_of
 from agentnb.ai.runs import Runs, short
+from agentnb.ai.words import words_of_event
 from agentnb.core.errors import Final, UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import choice, refused, seconds, texts, whole
@@ -277,7 +277,7 @@ async def _write(events: AsyncIterable[AgentStreamEvent], options: Options) -> N
     """Write the words of an answer to the stream of the task, as they come."""
     ctx, size = current_context(), 0
     async for event in events:
-        text, more = _words(event)
+        text, more = words_of_event(event)
         size += len(text.encode("utf-8", "replace")) + more
         if size > options.max_bytes:
             raise Final(
@@ -287,19 +287,6 @@ async def _write(events: AsyncIterable[AgentStreamEvent], options: Options) -> N
             )
         if ctx is not None and options.stream is not None and text:
             await ctx.awrite(text, stream=options.stream)
-
-
-def _words(event: AgentStreamEvent) -> tuple[str, int]:
-    """Return the text of an event, and the size of what it has beside that."""
-    if isinstance(event, PartStartEvent):
-        if isinstance(event.part, TextPart):
-            return event.part.content, 0
-        return "", len(repr(event.part))
-    if isinstance(event, PartDeltaEvent):
-        if isinstance(event.delta, TextPartDelta):
-            return event.delta.content_delta, 0
-        return "", len(repr(event.delta))
-    return "", 0
 
 
 class DurableAgent:

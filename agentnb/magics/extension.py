@@ -58,6 +58,12 @@ MAGICS = (
         ("line",),
     ),
     MagicEntry(
+        "ai",
+        "agentnb.magics.ai",
+        "AiMagic",
+        "Ask a language model what stands in the cell: `%%ai`. See `%ai help`.",
+    ),
+    MagicEntry(
         "api",
         "agentnb.magics.api.magic",
         "ApiMagic",

@@ -11,6 +11,7 @@ from agentnb.core.codec import check_schema, declared
 from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, whole
+from agentnb.core.workflow.bots import bot_call, is_bot, output_type_of
 from agentnb.core.workflow.spec import (
     MOST_ATTEMPTS,
     attempts_of,
@@ -284,7 +285,10 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
     if timeout is not None:
         timeout = seconds("timeout", timeout, service="workflow")
     check_schema(given.get("schema"), "workflow")
-    call, is_async = _callable(name, target)
+    bot = is_bot(target)
+    if bot and given.get("returns") is None:
+        given["returns"] = output_type_of(target)
+    call, is_async = (bot_call(name, target), True) if bot else _callable(name, target)
     return Agent(
         name,
         call,
@@ -296,7 +300,10 @@ def made(name: str, target: Any, *, module: str = "", **options: Any) -> Agent:
         given.get("schema"),
         module or _source(target),
         declared(
-            getattr(target, "execute", target), given.get("returns"), "workflow", f"agent {name}"
+            call if bot else getattr(target, "execute", target),
+            given.get("returns"),
+            "workflow",
+            f"agent {name}",
         ),
         target,
         given.get("returns"),

@@ -303,6 +303,8 @@ class Orchestrator(AgentLimits, WorkflowControls):
     # Agents
 
     @overload
+    def agent(self, name: str, target: F, **options: Unpack[AgentOptions]) -> F: ...
+    @overload
     def agent(
         self, name: str, *, schema: TypeForm[S], **options: Unpack[SchemalessOptions]
     ) -> SchemaDecorator[S]: ...
@@ -310,13 +312,17 @@ class Orchestrator(AgentLimits, WorkflowControls):
     def agent(
         self, name: str, *, schema: None = ..., **options: Unpack[SchemalessOptions]
     ) -> Callable[[F], F]: ...
-    def agent(self, name: str, **options: Unpack[AgentOptions]) -> Any:
+    def agent(self, name: str, target: Any = None, **options: Unpack[AgentOptions]) -> Any:
         """Register a function or a class as an agent of this process, in the place of an older one.
 
         Parameters
         ----------
         name
             Its name, which tasks give.
+        target
+            What is registered; None returns a decorator. An agent of pydantic-ai with a
+            `agentnb.ai.Durability` takes the data of a task as its prompt, text or
+            ``{"prompt": text}``, and its output is the result.
         **options
             ``capabilities=()``, ``attempts=3``, ``timeout=600``, ``backoff=2``, ``schema=None``,
             ``returns=None``, as `agentnb.core.workflow.agent` takes them. They apply to the
@@ -334,7 +340,7 @@ class Orchestrator(AgentLimits, WorkflowControls):
             self.registry.add(made(name, target, **given))
             return target
 
-        return register
+        return register if target is None else register(target)
 
     def agents(self) -> Table:
         """Return the agents that are known: who would work as them, and since when."""

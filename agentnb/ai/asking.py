@@ -1,0 +1,178 @@
+"""One question to an agent, outside of tasks: its words as they come, its tools, its errors."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic_ai import Agent, ModelRetry
+from pydantic_ai import Tool as ModelTool
+from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError
+from pydantic_ai.messages import FunctionToolCallEvent
+
+from agentnb.ai.errors import final_of
+from agentnb.ai.words import words_of_event
+from agentnb.core.background import run_in_thread
+from agentnb.core.errors import AgentnbError, ConfigError, DeadlineExceeded, UnavailableError
+from agentnb.core.failure import words_of
+from agentnb.core.workflow.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Generator, Sequence
+
+    from pydantic_ai.messages import AgentStreamEvent
+    from pydantic_ai.models import Model
+
+    from agentnb.core.tools import Tool
+
+__all__ = ["Question"]
+
+_EVERY = 0.1
+_MOST_BYTES = 8_000_000
+
+
+@dataclass
+class Question:
+    """A question to an agent that runs in a thread of its own.
+
+    Parameters
+    ----------
+    model
+        The model of pydantic-ai.
+    prompt
+        The question.
+    tools
+        Tools of the hub.
+    system
+        Instructions; None for none.
+    timeout
+        Seconds that it may take; None for no limit.
+    redactor
+        Masks secrets in errors.
+
+    Attributes
+    ----------
+    output
+        The answer, once it has ended.
+    called
+        The names of the tools that were called.
+    usage
+        The use of the model.
+    """
+
+    model: Model
+    prompt: str
+    tools: Sequence[Tool] = ()
+    system: str | None = None
+    timeout: float | None = None
+    redactor: Callable[[str], str] = str
+    output: str | None = None
+    called: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+    def __post_init__(self) -> None:
+        self._coming: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def words(self) -> Generator[str, None, None]:
+        """Ask, and yield the words as they come; nothing at times, so that others may be shown.
+
+        Raises
+        ------
+        ConfigError
+            The model refused the request, or its key.
+        UnavailableError
+            It could not be asked, or broke off; `DeadlineExceeded` after the time-out.
+        """
+        ended = run_in_thread(self._run, name="ai-question")
+        try:
+            while True:
+                found: str | BaseException | None = ""
+                with suppress(queue.Empty):
+                    found = self._coming.get(timeout=_EVERY)
+                if found is None:
+                    return
+                if isinstance(found, BaseException):
+                    raise self._explained(found) from found
+                yield found
+        finally:
+            self._cancel()
+            with suppress(Exception):
+                ended.result(5)
+
+    def _cancel(self) -> None:
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            with suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(task.cancel)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._ask())
+        except BaseException as error:  # noqa: BLE001 - raised by the one who reads
+            self._coming.put(error)
+        else:
+            self._coming.put(None)
+
+    async def _ask(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        bot = Agent(self.model, instructions=self.system, tools=[self._tool(t) for t in self.tools])
+
+        async def hear(_: Any, events: AsyncIterable[AgentStreamEvent]) -> None:
+            size = 0
+            async for event in events:
+                text, more = words_of_event(event)
+                size += len(text) + more
+                if size > _MOST_BYTES:
+                    raise UnavailableError(
+                        f"the answer is longer than {_MOST_BYTES:,} bytes",
+                        service="llm",
+                        hint="ask for less at once",
+                    )
+                if isinstance(event, FunctionToolCallEvent):
+                    self.called.append(event.part.tool_name)
+                if text:
+                    self._coming.put(text)
+
+        async with asyncio.timeout(self.timeout):
+            done = await bot.run(self.prompt, event_stream_handler=hear)
+        used = done.usage
+        self.usage = Usage(used.requests, used.input_tokens, used.output_tokens)
+        self.output = str(done.output)
+
+    @staticmethod
+    def _tool(tool: Tool) -> ModelTool[Any]:
+        def call(**arguments: Any) -> Any:
+            try:
+                return tool.call(arguments)
+            except AgentnbError as error:
+                hint = f" ({error.hint})" if error.hint else ""
+                raise ModelRetry(f"{error.message}{hint}") from error
+
+        return ModelTool.from_schema(
+            call, name=tool.name, description=tool.description, json_schema=tool.schema
+        )
+
+    def _explained(self, error: BaseException) -> BaseException:
+        """Return the error of agentnb for one of a model."""
+        if isinstance(error, TimeoutError) and self.timeout is not None:
+            return DeadlineExceeded(
+                f"the answer took longer than {self.timeout:g} s",
+                service="llm",
+                hint="--timeout SECONDS gives it more",
+            )
+        if not isinstance(error, Exception):
+            return error
+        final = final_of(error, self.redactor)
+        if final is not None:
+            hint = (final.hint or "").partition("; then workflow")[0]
+            return ConfigError(final.message, service="llm", hint=hint)
+        if isinstance(error, ModelHTTPError | ModelAPIError | AgentRunError):
+            busy = getattr(error, "retry_after", None)
+            hint = "run the cell again" if busy is None else f"run the cell again in {busy:g} s"
+            return UnavailableError(self.redactor(words_of(error)), service="llm", hint=hint)
+        return error
