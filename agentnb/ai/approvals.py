@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,7 @@ async def decide(
             hint="run the agent in the task itself, or with a task of its own (ctx.spawn)",
         )
     calls = requests.approvals
-    found = await asyncio.gather(*[_ask(task, run, ctx, one) for one in calls])  # all at once
+    found = await task.agather([_ask(task, run, ctx, one) for one in calls])  # asked together
     return DeferredToolResults(
         approvals={one.tool_call_id: said for one, said in zip(calls, found, strict=True)}
     )

@@ -231,7 +231,7 @@ def test_an_awaited_cell_is_the_root_of_its_trace(execute):
 
 
 def test_every_verb_has_its_method(shell):
-    assert len(MAGICS) == 13
+    assert len(MAGICS) == 15
     for entry in MAGICS:
         magic = find(shell).magic(entry.name)
         for grammar in filter(None, (magic.grammar, magic.cell_grammar)):

@@ -251,7 +251,7 @@ FIELDS: tuple[Field, ...] = (
         secret=True,
     ),
     Field("mcp_token", "AGENTNB_MCP_TOKEN", None, "the token of agentnb mcp --http", secret=True),
-    Field("llm", "AGENTNB_LLM", None, "the language model of hub.llm() and %%ai: openai:MODEL"),
+    Field("llm", "AGENTNB_LLM", None, "the language model of hub.llm(): openai:MODEL"),
     Field("llm_url", "AGENTNB_LLM_URL", None, "its API, of OpenAI's form; empty: the provider's"),
     Field("llm_key", "AGENTNB_LLM_KEY", None, "its key", secret=True),
     Field("serve_token", "AGENTNB_SERVE_TOKEN", None, "the token of agentnb serve", secret=True),

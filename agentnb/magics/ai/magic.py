@@ -38,7 +38,7 @@ class AiMagic(Magic):
     @needs_local_scope
     @no_var_expand
     def ai(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
-        """Ask a language model: `%%ai` and a question below. See `%ai help`."""
+        """Ask a language model what stands in the cell: `%%ai`. See `%ai help`."""
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
