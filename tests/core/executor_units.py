@@ -163,6 +163,17 @@ def task_stream(task, ctx):
         os.kill(os.getpid(), 9)
 
 
+def task_travel(task, ctx):  # noqa: ARG001 - as an agent is called
+    """Wait for a person, an event, a time and another task."""
+    from agentnb.core.workflow import Task
+
+    part = ctx.spawn(Task("part", agent="stamp", data="y"))
+    budget = ctx.ask("budget", form=int)
+    event = ctx.wait_event("travel.*", where={"by": "ada"})
+    ctx.sleep(0.01)
+    return [budget, event.data, part.result().word, ctx.attempt]
+
+
 class Jobs:
     """The jobs of a queue of its own."""
 

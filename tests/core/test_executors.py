@@ -23,6 +23,7 @@ from tests.core.executor_units import (
     task_nap,
     task_read,
     task_stream,
+    task_travel,
     task_who,
 )
 from tests.dask_cluster import cluster
@@ -146,6 +147,19 @@ def test_inputs_are_read_there_as_the_types_that_their_agents_declare(tasks, exe
     found = workflow.wait(timeout=60).result
     assert found["read"] == ["Stamp", found["stamp"].pid]
     for name in ("stamp", "read"):
+        tasks.workflows.registry.remove(name)
+
+
+def test_a_task_that_runs_elsewhere_is_parked_and_goes_on_there(tasks, executor, hub, until):
+    tasks.workflows.agent("stamp")(task_who)
+    tasks.workflows.agent("travel")(task_travel)
+    tasks.workflows.work(["stamp", "travel"], executor=executor)
+    workflow = tasks.workflows.create("x", [Task("t", agent="travel")])
+    until(lambda: workflow.task("t").state == "parked")
+    hub.events.publish("travel.paid", {"by": "ada"})
+    workflow.answer("t", "budget", 5)
+    assert workflow.wait(60).result["t"] == [5, {"by": "ada"}, "y", 1]
+    for name in ("stamp", "travel"):
         tasks.workflows.registry.remove(name)
 
 

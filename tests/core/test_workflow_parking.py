@@ -220,6 +220,17 @@ def test_waits_of_a_task_group_are_asked_together(workflows):
 
 
 @on_sqlite
+def test_waits_that_asyncio_gathers_lose_nothing(workflows):
+    async def bot(_, ctx):
+        return list(await asyncio.gather(ctx.aask("a"), ctx.aask("b")))
+
+    made = park(workflows, bot, waits=2)
+    made.answer("t", "b", 2)
+    made.answer("t", "a", 1)
+    assert made.wait(20).result == {"t": [1, 2]}
+
+
+@on_sqlite
 def test_a_swallowed_wait_fails_the_task_for_good(workflows):
     def bot(_, ctx):
         try:
