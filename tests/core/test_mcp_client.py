@@ -20,6 +20,7 @@ from agentnb.errors import (
     DeadlineExceeded,
     NotFoundError,
     RejectedError,
+    TaskFailed,
     UnavailableError,
     UsageError,
 )
@@ -175,6 +176,32 @@ def test_a_call_is_a_step_of_an_agent_that_is_made_once(hub, bank):
         hub.workflows.stop()
     spans = [one for one in hub.tracer.recent() if one.service == "mcp" and one.name == "call"]
     assert [one.attributes["tool"] for one in spans][-1] == "pay"
+
+
+@pytest.mark.parametrize("way", ["def", "async def"])
+def test_a_tool_that_is_not_marked_as_reading_asks_a_person_and_is_called_once(tmp_path, way):
+    with agentnb.connect(home=tmp_path) as hub:
+        bank = hub.mcp(PEER)
+
+        def pays(task, ctx):
+            return [bank.step(ctx, "balance"), bank.step(ctx, "pay", n=task.data)]
+
+        async def apays(task, ctx):
+            return [await bank.astep(ctx, "balance"), await bank.astep(ctx, "pay", n=task.data)]
+
+        hub.workflows.agent("payer", attempts=1)(pays if way == "def" else apays)
+        hub.workflows.work(["payer"])
+        made = {
+            answer: hub.workflows.create("pay", [{"name": "payer", "data": int(answer)}])
+            for answer in (True, False)
+        }
+        for answer, one in made.items():
+            until(lambda one=one: one.task("payer").state == "parked")
+            (wait,) = [row for row in hub.workflows.waits() if f'"n":{int(answer)}' in row.question]
+            hub.workflows.answer(one, "payer", wait.name, answer)
+        assert hub.workflows.wait(made[True], 30).result == {"payer": ["balance None", "pay 1"]}
+        with pytest.raises(TaskFailed, match="was not approved"):
+            hub.workflows.wait(made[False], 30)
 
 
 def test_a_server_that_is_not_there_is_an_error(hub):

@@ -126,7 +126,7 @@ PUBLIC = {
     """,
     "MCPClient": """
         aaccept aasks accept acall aclose adescribe asks atools call close connected describe known
-        max_bytes name timeout tools
+        astep max_bytes name step timeout tools
     """,
     "WebSocketClient": """
         aclose aconnect adisconnect areceive asend close connect connected disconnect json off on

@@ -257,3 +257,20 @@ def test_arguments_of_another_type_are_refused(tools):
     with pytest.raises(UsageError, match="no argument 'pth'") as caught:
         tools["file_read"](pth="x")
     assert "path" in caught.value.hint
+
+
+def test_an_agent_of_pydantic_ai_takes_the_tools_as_they_are(hub):
+    from pydantic_ai import Agent
+    from pydantic_ai.models.test import TestModel
+
+    hub.files.write_file("notes.txt", "text")
+    tools = [one for one in hub.tools("files") if one.name == "file_list"]
+    model = TestModel()
+    bot = Agent(model, tools=tools)
+    assert "notes.txt" in bot.run_sync("look").output
+    (shown,) = model.last_model_request_parameters.function_tools
+    assert (shown.name, shown.description.splitlines()[0]) == (
+        "file_list",
+        "List a folder: name, kind, size and time of each entry.",
+    )
+    assert [*shown.parameters_json_schema["properties"]] == ["path", "pattern"]

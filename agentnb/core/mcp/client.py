@@ -6,7 +6,10 @@ import asyncio
 import fnmatch
 import shlex
 from contextlib import suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.errors import (
@@ -18,6 +21,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.format import cut
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.mcp.pins import digest_of
 from agentnb.core.ranges import seconds, texts, whole
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.loop import LoopThread
     from agentnb.core.mcp.pins import Pins
+    from agentnb.core.workflow.context import Context
 
 __all__ = ["MCPClient", "RemoteTool"]
 
@@ -40,6 +45,7 @@ T = TypeVar("T")
 _STDIO = "stdio:"
 _HINT = 'hub.mcp("stdio: python server.py"), or hub.mcp("https://example.com/mcp")'
 _MOST_TOOLS = 1_000
+_SHOWN = 100
 _LEAST_BYTES, _MOST_BYTES = 1_000, 1_000_000_000
 _SPARE = 5.0
 """Seconds that a caller waits beyond the deadline, which the loop holds."""
@@ -227,6 +233,46 @@ class MCPClient:
         """Await `call`."""
         with self._runtime.tracer.span("call", service="mcp", server=self.name, tool=str(name)):
             return await asyncio.wrap_future(self._loop.submit(self._called(name, arguments)))
+
+    def step(self, ctx: Context, name: str, /, **arguments: Any) -> Any:
+        """Call a tool as a step of an agent, after a person has approved it where it asks.
+
+        The approval is for this tool with these arguments. The task is parked meanwhile.
+
+        Parameters
+        ----------
+        ctx
+            The context of the agent.
+        name, **arguments
+            As `call` takes them.
+
+        Raises
+        ------
+        RejectedError
+            The person said no.
+        AgentnbError
+            As in `call`.
+        """
+        label, question = self._labels(name, arguments)
+        asks = ctx.step(f"{label}: does it ask?", self.asks, name)
+        if asks and not ctx.ask(f"{label}: approve", question, form=bool):
+            raise _refused(label)
+        return ctx.step(label, self.call, name, **arguments)
+
+    async def astep(self, ctx: Context, name: str, /, **arguments: Any) -> Any:
+        """Await `step`, in an agent that is a coroutine function."""
+        label, question = self._labels(name, arguments)
+        asks = await ctx.astep(f"{label}: does it ask?", self.aasks, name)
+        if asks and not await ctx.aask(f"{label}: approve", question, form=bool):
+            raise _refused(label)
+        return await ctx.astep(label, self.acall, name, **arguments)
+
+    def _labels(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
+        """Return the name of the step of a call, and the question about it."""
+        plain = msgspec.json.encode(arguments, order="sorted", enc_hook=str)
+        shown = cut(self._runtime.redactor(plain.decode()), _SHOWN)
+        label = f"mcp {cut(str(name), _SHOWN)} {sha256(plain).hexdigest()[:8]}"
+        return label, f"Call {name} of {self.name} with {shown}?"
 
     def asks(self, name: str) -> bool:
         """Return whether an agent has to ask a person before it calls a tool.
@@ -507,6 +553,12 @@ class _Session:
 
 class _ToolSaysNo(Exception):  # noqa: N818 - an answer
     """The answer of a tool that is an error."""
+
+
+def _refused(label: str) -> RejectedError:
+    return RejectedError(
+        f"{label} was not approved", service="mcp", hint="the answer of the task's question says so"
+    )
 
 
 def _target(target: Any) -> tuple[list[str], str]:
