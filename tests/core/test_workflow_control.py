@@ -477,3 +477,39 @@ def test_a_parked_task_is_begun_from_a_step_and_asks_again_what_was_asked_after_
     until(lambda: [row.name for row in workflow.waits()] == ["second"])
     assert workflow.answer("asks", "second", 2).wait(20).result == {"asks": [10, 2]}
     assert calls == ["plan", "work", "work", "work"]
+
+
+def test_no_task_is_claimed_once_pause_has_returned(flows, store, me):
+    workflow = make(flows, *(f"t{n}" for n in range(60)))
+    paused, late, stop = threading.Event(), [], threading.Event()
+
+    def claim():
+        while not stop.is_set():
+            after = paused.is_set()
+            if isinstance(store.claim(me), Claim) and after:
+                late.append(1)
+
+    threads = [threading.Thread(target=claim) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    until(lambda: workflow.task("t5").state == "active")
+    workflow.pause()
+    paused.set()
+    time.sleep(0.2)
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    assert late == []
+
+
+def test_a_worker_of_another_agent_keeps_the_deadline(flows):
+    flows.agent("other")(lambda task: 1)
+    flows.work(["other"])
+    workflow = make(flows, deadline=0.5)
+    sql = "select state from {workflow} where id = :id"
+
+    def state():  # without a look that would cancel it
+        with flows._transactions.read() as tx:
+            return tx.row(sql, id=workflow.id)[0]
+
+    until(lambda: state() == "cancelled")

@@ -286,3 +286,11 @@ def test_more_questions_than_fit_are_counted(hub, view):
     panel = view()
     assert len(panel.questions.forms) == 5
     assert panel.questions.widget.children[-1].value.endswith("and 2 more questions")
+    first, second, *_ = panel.questions.forms.values()
+    fill(second.form, **{"": "typed"})
+    fill(first.form, **{"": "5"})
+    first.answer.click()
+    left = list(refreshed(panel).questions.forms.values())
+    assert len(left) == 5
+    assert left[0] is second
+    assert second.form.inputs[""].value == "typed"

@@ -116,6 +116,12 @@ def use_workflows() -> None:
     workflow = hub.workflows.create("prices", [Task("fetch")], keey="a")  # mistake
     workflow.result_of("fetch", type=Price).amuont  # mistake
     workflow.aprove("fetch")  # mistake
+    hub.workflows.create("prices", [Task("fetch")], deadline="soon")  # mistake
+    hub.workflows.create("prices", [Task("fetch")], transaction=hub.db)  # mistake
+    workflow.set("fetch", attempts="5")  # mistake
+    workflow.set("fetch", atempts=5)  # mistake
+    workflow.retry("fetch", from_step=5)  # mistake
+    hub.workflows.pause(5)  # mistake
 
 
 # APIs

@@ -173,6 +173,10 @@ async def use_workflows() -> None:
     assert_type(workflow.result_of("fetch"), Any)
     assert_type(workflow.task("fetch"), TaskInfo)
     assert_type(await workflow, Workflow)
+    with hub.db.transaction() as tx:
+        hub.workflows.create("prices", [Task("fetch")], transaction=tx, deadline=60)
+    workflow.set("fetch", attempts=5, timeout=None, priority=1).retry("fetch", from_step="ask")
+    assert_type(await workflow.apause(), Workflow)
 
 
 # APIs
