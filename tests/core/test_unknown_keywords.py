@@ -33,7 +33,11 @@ ARGUMENTS = {
     "Queues.process_queue": ("q", print),
     "Orchestrator.agent": ("plan",),
 }
-ELSEWHERE = {"Hub.panel"}  # the options are those of each panel
+ELSEWHERE = {
+    "Hub.panel",  # the options are those of each panel
+    # And those of each tool:
+    *("MCPClient.call", "MCPClient.acall", "MCPClient.step", "MCPClient.astep"),
+}
 
 
 def arguments_of(kind, name, method):
