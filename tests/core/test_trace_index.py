@@ -8,6 +8,7 @@ import pytest
 
 from agentnb.core.trace import Tracer, use
 from agentnb.core.trace.listed import ListedTrace
+from agentnb.core.trace.reading import SpanReader
 from agentnb.core.trace.traces import Traces
 from agentnb.core.trace.tree import Trace
 
@@ -63,6 +64,16 @@ def test_a_second_list_reads_no_span_until_one_is_asked_for(folder):
     assert [one.id for one in listed(folder, failed=False)] == [OTHER]
     with pytest.raises(AttributeError, match="ListedTrace"):
         _ = traces[0].colour
+
+
+def test_roots_have_the_owner_of_their_file_however_often_it_is_read_on(folder):
+    owners = {TRACE: "boot|1|7|99", OTHER: "boot|1|7|99"}
+    for number in range(2):
+        assert {one.trace_id: one.owner for one in SpanReader(folder).roots()} == owners
+        listed(folder)
+        owners[f"{number}" * 32] = "boot|1|8|99"
+        with (folder / "spans-8.jsonl").open("a") as file:
+            file.write(f"{line(30 + number, trace=f'{number}' * 32)}\n")
 
 
 @pytest.mark.parametrize(
