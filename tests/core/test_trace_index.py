@@ -104,6 +104,14 @@ def test_lines_that_come_later_count_at_once_and_half_a_line_once_it_is_whole(fo
         assert [(len(one), len(one.failed)) for one in found] == [(1, 0), (1, 0), (3, 2)]
 
 
+def test_a_damaged_line_that_seems_to_have_failed_spoils_no_list(folder):
+    with (folder / "spans-8.jsonl").open("a") as file:
+        file.write('{"name":"q","outcome":"ValueError","trace_id":"\n')
+        file.write(f"{line(40, trace=OTHER, parent=9, attributes={'outcome': 'bad'})}\n")
+    assert [one.id for one in listed(folder, failed=True)] == [TRACE]
+    assert Traces(Tracer(folder), list)._finder._reader.failed_ids() == {TRACE}
+
+
 def test_files_that_are_renamed_removed_or_replaced_are_noticed(folder):
     listed(folder)
     path = folder / "spans-8.jsonl"
