@@ -18,6 +18,9 @@ from agentnb.core.work.store import Claim, Outcome, OutcomeKind, WorkerInfo
 from agentnb.core.workflow import Task, TaskFailed
 from tests.waiting import until
 
+# Plain Python, or statements that are the same on both databases.
+ON_SQLITE = pytest.mark.parametrize("workflow_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def flows(workflows):
@@ -67,6 +70,7 @@ def test_a_paused_workflow_gives_out_no_task_until_it_is_resumed(flows, store, m
     assert kinds(paused)[1:3] == ["WORKFLOW_PAUSED", "WORKFLOW_RESUMED"]
 
 
+@ON_SQLITE
 def test_the_limit_of_a_workflow_holds_again_once_it_is_resumed(flows, store, me):
     workflow = make(flows, "one", "two", max_parallel=1).pause()
     workflow.resume()
@@ -74,6 +78,7 @@ def test_the_limit_of_a_workflow_holds_again_once_it_is_resumed(flows, store, me
     assert not isinstance(store.claim(me), Claim)
 
 
+@ON_SQLITE
 def test_a_task_that_runs_goes_on_in_a_paused_workflow_and_the_next_waits(flows):
     begun, go_on = threading.Event(), threading.Event()
 
@@ -108,6 +113,7 @@ def test_what_is_approved_or_retried_in_a_paused_workflow_waits(flows, store, me
     assert isinstance(store.claim(me), Claim)
 
 
+@ON_SQLITE
 def test_pausing_twice_is_one_pause_and_a_workflow_that_ended_is_refused(flows):
     workflow = make(flows).pause()
     since = workflow.paused
@@ -196,6 +202,7 @@ def test_where_no_worker_runs_the_next_look_cancels(flows):
         assert kinds(workflow).count("WORKFLOW_CANCELLED") == 1
 
 
+@ON_SQLITE
 def test_a_workflow_that_ended_in_time_and_one_without_a_deadline_stay(flows, store, me):
     ended, free = make(flows, deadline=60), make(flows, "one")
     store.finish(store.claim(me), Outcome(OutcomeKind.COMPLETED, Kept(b"1")), then_claim=False)
@@ -212,6 +219,7 @@ def test_the_lease_keeper_knows_the_next_deadline(flows, store, me):
     assert 45 < store.renew(me, []).due <= 50
 
 
+@ON_SQLITE
 def test_a_retry_removes_a_deadline_that_has_passed_and_keeps_one_to_come(flows):
     late, early = make(flows, deadline=60), make(flows, deadline=60)
     pass_deadline(flows, late)
@@ -222,6 +230,7 @@ def test_a_retry_removes_a_deadline_that_has_passed_and_keeps_one_to_come(flows)
     assert [late.refresh().state, early.refresh().state] == ["active", "active"]
 
 
+@ON_SQLITE
 def test_a_deadline_may_be_seconds_a_timedelta_or_a_time(flows):
     at = in_seconds(90)
     for given in (90, dt.timedelta(seconds=90), at, at.astimezone(ZoneInfo("Asia/Tokyo"))):
@@ -241,6 +250,7 @@ NO_DEADLINES = (
 )
 
 
+@ON_SQLITE
 def test_what_is_no_deadline_is_refused_and_nothing_is_made(flows):
     for given, said in NO_DEADLINES:
         with pytest.raises(UsageError, match=f"deadline must be {said}"):
@@ -248,6 +258,7 @@ def test_what_is_no_deadline_is_refused_and_nothing_is_made(flows):
     assert flows.list() == []
 
 
+@ON_SQLITE
 def test_a_key_with_another_deadline_is_other_input(flows):
     made = make(flows, key="k", deadline=60)
     assert make(flows, key="k", deadline=dt.timedelta(minutes=1)) == made
@@ -278,6 +289,7 @@ def test_a_look_within_an_own_transaction_shows_a_late_workflow_as_it_is(flows):
     assert workflow.refresh().state == "cancelled"
 
 
+@ON_SQLITE
 def test_a_workflow_of_a_schedule_has_its_deadline(flows):
     schedule = flows.schedule("s", every=3600, tasks=[Task("a")], deadline=90)
     made = schedule.trigger()
@@ -312,6 +324,7 @@ def test_changed_options_hold_for_attempts_to_come_and_over_those_of_the_agent(f
     assert "attempts 5" in event.more
 
 
+@ON_SQLITE
 def test_none_gives_the_options_of_the_agent_back(flows, store, me):
     workflow = flows.create("x", [Task("one", agent="a", attempts=7, timeout=8.0)])
     workflow.set("one", backoff=0.5)
@@ -334,6 +347,7 @@ def test_priority_and_delay_of_a_waiting_task_are_changed(flows, store, me):
         workflow.set("3", delay=5)
 
 
+@ON_SQLITE
 def test_a_failed_task_is_retried_with_its_new_options(flows):
     @flows.agent("bad", attempts=1)
     def bad(task):
@@ -350,6 +364,7 @@ def test_a_failed_task_is_retried_with_its_new_options(flows):
         workflow.set("bad", attempts=5)
 
 
+@ON_SQLITE
 def test_what_is_no_option_is_refused_and_nothing_is_changed(flows, store, me):
     workflow = make(flows)
     before = workflow.task("one")
@@ -418,6 +433,7 @@ def test_a_retry_from_a_step_forgets_it_and_those_after_it(flows, stepping):
     assert "step second step" in event.more
 
 
+@ON_SQLITE
 def test_a_retry_from_an_unknown_step_names_the_nearest_and_forgets_nothing(flows, stepping):
     calls, fails = stepping
     workflow = failed_once(flows)
@@ -440,6 +456,7 @@ def test_a_retry_from_an_unknown_step_names_the_nearest_and_forgets_nothing(flow
     assert list(flows._reader.steps(workflow.task("steps").id)) == ["first", "second step", "third"]
 
 
+@ON_SQLITE
 def test_a_task_that_waits_for_its_next_attempt_is_begun_from_a_step_at_once(flows, stepping):
     calls, fails = stepping
     workflow = flows.create("x", [Task("steps", attempts=3)])
@@ -502,6 +519,7 @@ def test_no_task_is_claimed_once_pause_has_returned(flows, store, me):
     assert late == []
 
 
+@ON_SQLITE
 def test_a_worker_of_another_agent_keeps_the_deadline(flows):
     flows.agent("other")(lambda task: 1)
     flows.work(["other"])

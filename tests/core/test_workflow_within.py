@@ -11,6 +11,8 @@ from agentnb.core.db import Database
 from agentnb.core.errors import UsageError, WorkflowNotFound
 from agentnb.core.workflow import Orchestrator, Task
 
+ON_SQLITE = pytest.mark.parametrize("workflow_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def db(workflow_url):
@@ -117,6 +119,7 @@ def test_what_is_wrong_with_a_workflow_leaves_the_transaction_to_go_on(db, flows
     assert flows.list() == [first]
 
 
+@ON_SQLITE
 def test_the_transaction_of_a_session_will_do(db, flows):
     with db.session() as session, session.transaction() as tx:
         made = make(flows, tx)
@@ -171,6 +174,7 @@ def test_the_tables_are_asked_for_before_the_transaction(tmp_path):
         assert len(flows.list()) == 1
 
 
+@ON_SQLITE
 def test_a_database_in_memory_is_no_other_ones(flows):
     with (
         Database("sqlite://") as other,
