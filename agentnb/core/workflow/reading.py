@@ -27,7 +27,7 @@ from agentnb.core.workflow.transactions import listed, plain
 from agentnb.core.workflow.waits import ASKED, waited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agentnb.core.workflow.info import TaskInfo
     from agentnb.core.workflow.transactions import Transaction, Transactions
@@ -399,7 +399,7 @@ class Reader:
         if state != "active":
             return ""
         sql = "select state, name, agent from {task} where workflow_id = :id and state in "
-        kinds = "('approval', 'delayed', 'waiting', 'active') order by place"
+        kinds = "('approval', 'delayed', 'parked', 'waiting', 'active') order by place"
         with self._transactions.read() as tx:
             rows = tx.rows(sql + kinds, id=number)
             paused = tx.row("select paused from {workflow} where id = :id", id=number)
@@ -421,18 +421,31 @@ class Reader:
                 "or hub.workflows.work(concurrency=N) does more at once"
             )
         if ready:
-            agent = ready[0][2]
-            return (
-                f"no worker serves agent {agent} on {self.where}: start one: "
-                f"agentnb worker --agents {agent} --app MODULE, or hub.workflows.work()"
-            )
+            return self._no_worker(ready[0][2])
+        return self._why_held(number, rows, served)
+
+    def _why_held(
+        self, number: str, rows: Sequence[tuple[Any, ...]], served: Mapping[str, int]
+    ) -> str:
+        """Return for whom or what the tasks of a workflow wait that no worker could run."""
         held = [row[1] for row in rows if row[0] == "approval"]
         if held:
             return rendered(
                 f"task {held[0]} waits for an approval: workflow.approve({held[0]!r}) "
                 f"(%workflow approve {number} {held[0]})"
             )
-        return why_parked(number, self.waits(number))
+        waits = self.waits(number)
+        # A person can answer without a worker; times and events go by in front of nobody.
+        parked = [row[2] for row in rows if row[0] == "parked"]
+        if parked and not served.keys() & parked and all(wait[3] != "ask" for wait in waits):
+            return self._no_worker(parked[0])
+        return why_parked(number, waits)
+
+    def _no_worker(self, agent: str) -> str:
+        return (
+            f"no worker serves agent {agent} on {self.where}: start one: "
+            f"agentnb worker --agents {agent} --app MODULE, or hub.workflows.work()"
+        )
 
 
 def _traced(row: Sequence[Any]) -> TaskInfo:
