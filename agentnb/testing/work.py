@@ -65,8 +65,8 @@ def fire_workflows(workflows: Orchestrator) -> None:
 def find_events(workflows: Orchestrator) -> None:
     """End the waits of tasks for events that are there."""
     waits = workflows._event_waits  # noqa: SLF001 - as above
-    if waits is not None:
-        workflows.relay_once()
+    if waits is not None and waits.once():
+        workflows.relay_once()  # those of workflows may be among them
         waits.once()
 
 
