@@ -10,7 +10,7 @@ from mcp import Client
 
 import agentnb
 from agentnb.core import services
-from agentnb.core.mcp.server import AT_ONCE, ToolServer
+from agentnb.core.mcp.server import ToolServer
 from agentnb.core.tools import WRITE, policy_of
 from agentnb.core.tools.box import Offer
 from agentnb.core.tools.tool import Tool
@@ -151,19 +151,19 @@ def test_a_call_that_takes_too_long_is_answered_and_so_is_the_next_one(serve):
 
 def test_four_calls_run_at_once_and_others_wait_for_their_turn(serve, slow):
     async def use(client):
-        calls = [asyncio.create_task(client.call_tool("wait", {})) for _ in range(AT_ONCE + 3)]
-        await asyncio.to_thread(until, lambda: slow.running == AT_ONCE)
+        calls = [asyncio.create_task(client.call_tool("wait", {})) for _ in range(7)]
+        await asyncio.to_thread(until, lambda: slow.running == 4)
         slow.free.set()
         return [one.content[0].text for one in await asyncio.gather(*calls)]
 
-    assert serve(use) == ["done"] * (AT_ONCE + 3)
-    assert slow.most == AT_ONCE
+    assert serve(use) == ["done"] * 7
+    assert slow.most == 4
 
 
 def test_cancelled_calls_that_wait_for_their_turn_never_run(serve, slow):
     async def use(client):
-        calls = [asyncio.create_task(client.call_tool("wait", {})) for _ in range(AT_ONCE)]
-        await asyncio.to_thread(until, lambda: slow.running == AT_ONCE)
+        calls = [asyncio.create_task(client.call_tool("wait", {})) for _ in range(4)]
+        await asyncio.to_thread(until, lambda: slow.running == 4)
         waits = asyncio.create_task(client.call_tool("fault", {}))
         await asyncio.sleep(0.05)
         waits.cancel()
@@ -173,4 +173,4 @@ def test_cancelled_calls_that_wait_for_their_turn_never_run(serve, slow):
         return (await client.call_tool("file_list", {})).is_error
 
     assert serve(use) is False
-    assert slow.most == AT_ONCE
+    assert slow.most == 4
