@@ -7,6 +7,7 @@ import json
 import pytest
 
 from agentnb.core.trace import Tracer, use
+from agentnb.core.trace.index import SpanIndex
 from agentnb.core.trace.listed import ListedTrace
 from agentnb.core.trace.reading import SpanReader
 from agentnb.core.trace.traces import Traces
@@ -64,6 +65,27 @@ def test_a_second_list_reads_no_span_until_one_is_asked_for(folder):
     assert [one.id for one in listed(folder, failed=False)] == [OTHER]
     with pytest.raises(AttributeError, match="ListedTrace"):
         _ = traces[0].colour
+
+
+def test_only_what_is_new_is_read(folder):
+    listed(folder)
+    for text in ("", f"{line(50, parent=1)}\n", f"{line(51, parent=1)}\n"):
+        with (folder / "spans-8.jsonl").open("a") as file:
+            file.write(text)
+        index = SpanIndex(folder)
+        index.refresh()
+        assert index._new == len(text)
+        index.refresh()
+        assert index._new == len(text)
+        index._new = 64_000
+        index.save()
+
+
+def test_a_trace_has_a_cell_as_its_root_as_the_files_say(folder):
+    for _ in range(2):
+        roots = SpanReader(folder).roots()
+        assert {one.trace_id: one.is_cell for one in roots} == {TRACE: True, OTHER: False}
+        listed(folder)
 
 
 def test_roots_have_the_owner_of_their_file_however_often_it_is_read_on(folder):
