@@ -282,7 +282,7 @@ class MCPClient:
         NotFoundError
             There is no such tool.
         """
-        return self._wait(self._found(name), name).asks
+        return self._wait(self._one(name), name).asks
 
     def accept(self, name: str) -> None:
         """Accept a tool as it is now, after you have read its description and schema.
@@ -365,7 +365,7 @@ class MCPClient:
             )
         return self._known[name]
 
-    async def _found(self, name: str) -> RemoteTool:
+    async def _one(self, name: str) -> RemoteTool:
         found: RemoteTool = await self._within(lambda session: self._tool(session, name), name)
         return found
 
