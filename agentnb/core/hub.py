@@ -511,7 +511,15 @@ class Hub:
         ``bot = Agent(hub.llm("openai:MODEL"), name="bot", capabilities=[Durability()])``
         """
         from agentnb.core.llm import make_model
+        from agentnb.core.redact import Secret
 
+        if not isinstance(key, str | Secret | None):  # named by its type: it may be the key
+            kind = type(key).__name__
+            raise UsageError(
+                f"key must be a text or a Secret, got a value of type {kind}",
+                service="llm",
+                hint='hub.llm("openai:MODEL", key=hub.variable("MY_KEY"))',
+            )
         settings = self.settings
         given = settings.llm_key if key is None else key
         revealed = given if given is None or isinstance(given, str) else given.reveal()

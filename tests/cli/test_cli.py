@@ -62,7 +62,7 @@ def test_the_version_is_printed(agentnb):
         (["lap"], "did you mean lab?"),
         (
             ["xyzzy"],
-            "commands: lab, tutorials, init, worker, serve, migrate, check, health, doctor, trace",
+            "commands: lab, tutorials, init, worker, serve, mcp, migrate, check, health, doctor",
         ),
         (["lab", "--prot", "3"], "did you mean --port?"),
         (["lab", "--port", "70000"], "agentnb lab --help"),
@@ -271,7 +271,7 @@ def lab(tmp_path):
     for process in started:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -348,4 +348,4 @@ def test_lab_ends_when_its_process_is_told_to(lab):
     process, log = lab("t", "--no-browser", "--port", free_port())
     address(process, log)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0

@@ -130,7 +130,7 @@ def test_a_server_of_events_with_a_token_needs_no_home(environment):
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 urllib.request.urlopen(f"{address}/no-such-page", timeout=20)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            assert process.wait(120) == 0
         finally:
             watchdog.cancel()
             process.kill()

@@ -60,7 +60,7 @@ class Session:
             with contextlib.suppress(Exception):
                 await self._task
 
-        self.loop.submit(ended()).result(30)
+        self.loop.submit(ended()).result(120)
         self.loop.close()
 
 
@@ -233,7 +233,7 @@ def test_the_standard_output_has_the_protocol_alone_and_its_end_ends_the_server(
             answers[answer.get("id")] = answer
         process.stdin.close()
         rest = process.stdout.read()
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(120) == 0, process.stderr.read()
     assert answers[1]["result"]["serverInfo"]["name"] == "agentnb"
     assert "a.py" in answers[2]["result"]["content"][0]["text"]
     assert rest == b""
@@ -295,7 +295,7 @@ def test_over_http_a_token_is_needed_and_other_hosts_and_origins_are_refused(roo
             with pytest.raises(UnavailableError):
                 hub.mcp(url, timeout=10).describe()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in {0, -signal.SIGTERM}
+        assert process.wait(120) in {0, -signal.SIGTERM}
 
 
 def test_the_configuration_of_each_host_has_the_path_of_the_interpreter(root, capsys, monkeypatch):

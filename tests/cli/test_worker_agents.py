@@ -147,7 +147,7 @@ def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     worker.hear("agent late is")
     until(lambda: {one.name for one in hub.workflows.agent_infos()} >= {"early", "late"}, 20)
     tasks = [Task("early"), Task("late", needs=["early"])]
-    assert hub.workflows.create("x", tasks).wait(20).result["late"] == {"early": 1}
+    assert hub.workflows.create("x", tasks).wait(120).result["late"] == {"early": 1}
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_worker_serves_the_queues_and_the_agents_of_its_apps(hub, both, place)
     job = hub.queue("prices").add(1)
     workflow = hub.workflows.create("x", [Task("review")])
     assert job.result(timeout=30) == 2
-    assert workflow.wait(30).result == {"review": "good"}
+    assert workflow.wait(120).result == {"review": "good"}
     assert worker.end() == 0
     assert not [line for line in worker.lines if "not worked on" in line]
 

@@ -88,7 +88,7 @@ def test_the_counts_of_a_workload_are_exact(worker, queue, executor):
     found = until(lambda: (new := scrape(address))[ended] == 24 and new["agentnb_up",] and new)
     outcomes = {"completed": 21, "retried": 2, "failed": 1, "released": 0, "cancelled": 0}
     assert samples(found, "agentnb_jobs_total") == {
-        (name, outcome): count for outcome, count in (outcomes | {"lost": 0}).items()
+        (name, outcome): count for outcome, count in (outcomes | {"lost": 0, "parked": 0}).items()
     }
     assert found["agentnb_jobs_started_total", name] == 24
     assert found["agentnb_job_duration_seconds_count", name] == 24

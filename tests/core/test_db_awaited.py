@@ -14,10 +14,10 @@ from agentnb.core.db import Database
 from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import DeadlineExceeded, QueryRejected, UsageError
 
-LONG = 30.0
+LONG = 120.0
 FOREVER = {
     "sqlite": "with recursive c(n) as (select 1 union all select n+1 from c) select max(n) from c",
-    "postgresql": "select pg_sleep(60)",
+    "postgresql": "select pg_sleep(600)",
 }
 
 

@@ -94,7 +94,7 @@ def test_a_process_that_ends_well_removes_its_own(make_docker, maker, names):
         docker._connection.home, "agentnb-end", "import atexit; atexit.register(docker.close)"
     )
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     assert names("agentnb-end") == ["agentnb-end-True"]
     docker.stop_container("agentnb-end-True", grace=0)
 

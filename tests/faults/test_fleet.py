@@ -73,7 +73,7 @@ def test_a_worker_that_is_told_to_stop_under_load_loses_nothing(fleet, client, q
     until(lambda: get(address, "/readyz")[0] == 503)
     let_go(client, queue)
     assert told.wait() == 0
-    assert [job.result(30) for job in jobs] == list(range(JOBS))
+    assert [job.result(120) for job in jobs] == list(range(JOBS))
     assert runs_of(client, queue) == [1] * JOBS
     [done] = re.findall(r"stopped: (\d+) completed, 0 failed$", told.lines[-1])
     name = queue.name
@@ -93,7 +93,7 @@ def test_the_counts_are_exact_where_a_worker_is_killed(fleet, client, queue):
     killed.process.kill()
     until(lambda: scrape(other)["agentnb_jobs_reclaimed_total", queue.name] == 4)
     let_go(client, queue)
-    assert [job.result(30) for job in jobs] == list(range(JOBS))
+    assert [job.result(120) for job in jobs] == list(range(JOBS))
     name = queue.name
     found = until(lambda: (new := scrape(other))["agentnb_workers", name] == 1 and new)
     assert found["agentnb_queue_ended_total", name, "completed"] == JOBS

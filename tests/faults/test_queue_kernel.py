@@ -73,7 +73,7 @@ for job in early + late:
         say("wrong", found, wait)
 over.set()
 thread.join()
-queue.worker.drain(30)
+queue.worker.drain(120)
 say("asked", asked, came)
 queues.close()
 """
@@ -142,7 +142,7 @@ def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, ste
         queue = queues.get_queue("in-a-kernel")
         assert run(client, begin) == ""
         # An interrupt reaches the whole process group, and yet no job that runs in a thread.
-        waited = client.execute("queue.add('first', delay=1).result(30)")
+        waited = client.execute("queue.add('first', delay=1).result(120)")
         until(lambda: queue.counts()["delayed"])
         manager.interrupt_kernel()
         reply = client.get_shell_msg(timeout=30)
@@ -152,7 +152,7 @@ def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, ste
         until(lambda: queue.counts()["active"] == 2)
         manager.interrupt_kernel()
         assert run(client, "1") == ""
-        assert [job.result(30) for job in jobs] == list(range(8))
+        assert [job.result(120) for job in jobs] == list(range(8))
         assert [job.refresh().attempt for job in jobs] == [1] * 8
 
         # Two that run when the kernel goes, and some that wait.
@@ -162,7 +162,7 @@ def test_a_kernel_that_is_interrupted_and_started_again_loses_no_job(kernel, ste
         manager.restart_kernel(now=True)
         client.wait_for_ready(timeout=60)
         assert run(client, begin.replace("30 if", "0.1 if")) == ""
-        assert [job.result(30) for job in jobs] == [10, 10, 11, 12, 13]
+        assert [job.result(120) for job in jobs] == [10, 10, 11, 12, 13]
         # Two that die together do not count: nobody knows which was to blame.
         assert [job.refresh().attempt for job in jobs] == [1, 1, 1, 1, 1]
         deaths = [int(queue._store.show(job.id).fields["entry"]) > 1 for job in jobs]

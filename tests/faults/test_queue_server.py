@@ -173,7 +173,7 @@ def test_machines_that_share_a_server_share_the_work(server, start_worker, noted
         one.hear("worker started")
     with RedisClient(url) as client, TaskQueue(client) as queues:
         jobs = [queues.add_task("shared", 0.05) for _ in range(60)]
-        assert [job.result(30) for job in jobs] == [1] * 60
+        assert [job.result(120) for job in jobs] == [1] * 60
     assert len(noted()) == 60
     assert len(list(tmp_path.glob("notes-*"))) == 3
     assert [one.end() for one in workers] == [0, 0, 0]
@@ -192,7 +192,7 @@ def test_a_server_that_is_held_up_or_read_only_delays_and_loses_nothing(
         running = queue.add(0.3)
         until(noted)
         client.execute_command("CLIENT", "PAUSE", 1500, "ALL")  # longer than the lease
-        assert running.result(30) == 1
+        assert running.result(120) == 1
         running = queue.add(0.3)
         until(lambda: len(noted()) == 2)
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -200,8 +200,8 @@ def test_a_server_that_is_held_up_or_read_only_delays_and_loses_nothing(
         with pytest.raises((UnavailableError, RejectedError)):
             TaskQueue(client.within(0.5)).add_task("held", 1)
         client.execute_command("REPLICAOF", "NO", "ONE")
-        assert running.result(30) == 1
-        assert queue.add(0).result(30) == 1
+        assert running.result(120) == 1
+        assert queue.add(0).result(120) == 1
     assert len(noted()) == 3
     assert one.end() == 0
 
@@ -244,14 +244,14 @@ def test_a_clock_that_jumps_takes_no_job_from_a_worker_that_lives(
         set_by(3600)
         assert queue._store.now() - before > 3_500_000
         # All leases have run out, and each worker may think that the other one is gone.
-        assert [job.result(30) for job in jobs] == [1, 1]
+        assert [job.result(120) for job in jobs] == [1, 1]
         jobs = [queue.add(1.5), queue.add(0, delay=0.2)]
         until(lambda: len(noted()) >= 3)
         set_by(-3600)
-        assert jobs[0].result(30) == 1
+        assert jobs[0].result(120) == 1
         # What is delayed is due at a time of that clock.
         set_by(3600)
-        assert jobs[1].result(30) == 1
+        assert jobs[1].result(120) == 1
     assert len(noted()) == 4
     assert [one.end() for one in workers] == [0, 0]
 
@@ -269,9 +269,9 @@ def test_a_system_clock_that_jumps_in_a_worker_changes_nothing(server, start_wor
         jobs = [queue.add(1.5), queue.add(0, delay=0.5)]
         until(noted)
         set_by(-86_400)
-        assert jobs[1].result(30) == 1
+        assert jobs[1].result(120) == 1
         assert time.monotonic() - began >= 0.5
-        assert jobs[0].result(30) == 1
+        assert jobs[0].result(120) == 1
         assert jobs[0].refresh().started.timestamp() == pytest.approx(time.time(), abs=60)
     assert one.end() == 0
 
@@ -345,7 +345,7 @@ def test_a_clock_of_the_server_that_jumps_fires_no_time_of_a_schedule_twice(
         set_by(0)
         until(lambda: client.time()[0] < ticks(queue)[-1] - 3500)
         ahead = ticks(queue)
-        schedule.trigger().result(30)  # a worker has looked since
+        schedule.trigger().result(120)  # a worker has looked since
         until(lambda: len(queue.jobs(n=1000)) == len(ahead) + 1)
         set_by(3600)
         until(lambda: len(ticks(queue)) >= len(ahead) + 3)

@@ -127,7 +127,7 @@ def test_no_idle_connection_is_left_at_a_node_that_is_used_no_longer(cluster):
 
         def use(pipe):
             pipe.watch("{agentnb}:t:k")
-            barrier.wait(20)  # four connections at once
+            barrier.wait(120)  # four connections at once
 
         threads = [threading.Thread(target=use, args=[client.pipeline()]) for _ in range(4)]
         for one in threads:

@@ -112,7 +112,7 @@ class Slow:
     def __call__(self, _):
         number, self.calls = self.calls, self.calls + 1
         self.begun[number].set()
-        assert self.go[number].wait(30)
+        assert self.go[number].wait(120)
         return f"run {number + 1}"
 
 
@@ -128,10 +128,10 @@ def test_the_result_of_an_abandoned_run_does_not_count(work, slow):
     """A1."""
     unit = work.add()
     work.work(slow, concurrency=2)
-    assert slow.begun[0].wait(30)
+    assert slow.begun[0].wait(120)
     assert not work.stop(0.1)
     work.work(slow, concurrency=2)
-    assert slow.begun[1].wait(30)
+    assert slow.begun[1].wait(120)
     slow.go[0].set()
     time.sleep(0.3)
     assert work.state(unit) == "active"
@@ -145,15 +145,15 @@ def test_a_retry_after_a_time_out_runs_once(hub, slow):
     workflow = hub.workflows.create("payment", [Task("pay")])
     hub.workflows.work(concurrency=2)
     with pytest.raises(agentnb.AgentnbError, match="took longer"):
-        workflow.wait(30)
+        workflow.wait(120)
     hub.workflows.agent("pay", attempts=1, timeout=60)(slow)
     workflow.retry()
-    assert slow.begun[1].wait(30)
+    assert slow.begun[1].wait(120)
     slow.go[0].set()
     time.sleep(3)
     assert slow.calls == 2
     slow.go[1].set()
-    assert workflow.wait(30).result == {"pay": "run 2"}
+    assert workflow.wait(120).result == {"pay": "run 2"}
 
 
 def test_context_variables_do_not_reach_the_next_unit(work):
@@ -213,7 +213,7 @@ def test_a_cancelled_unit_has_a_state_of_its_own_and_is_not_tried_again(work, sl
 
     unit = work.add()
     work.work(fail, concurrency=1)
-    assert slow.begun[0].wait(30)
+    assert slow.begun[0].wait(120)
     work.cancel(unit)
     slow.go[0].set()
     assert work.stop(30)
@@ -258,7 +258,7 @@ pid = os.fork()
 if not pid:
     sys.exit(0)
 os.waitpid(pid, 0)
-job.result(30), workflow.wait(30)
+job.result(120), workflow.wait(120)
 print(len(runs), len(hub.queue("q").workers()))
 """
 
@@ -295,7 +295,7 @@ def test_a_job_that_kills_its_worker_takes_no_other_job_along(
         until(lambda worker=worker: worker.process.poll() is not None or not queue.counts().left)
         if worker.process.poll() is None:
             break
-    assert [job.result(30) for job in others] == [1] * 4
+    assert [job.result(120) for job in others] == [1] * 4
     assert poison.state == "failed"
 
 

@@ -69,7 +69,7 @@ def test_tables_that_find_no_room_are_made_once_there_is_some(workflows, disk, l
     disk.free()
     assert workflows.list() == []
     workflows.work()
-    assert workflows.create("x", [Task("echo", data=1)]).wait(20).result == {"echo": 1}
+    assert workflows.create("x", [Task("echo", data=1)]).wait(120).result == {"echo": 1}
 
 
 def test_a_workflow_that_finds_no_room_is_not_made_at_all(workflows, disk):
@@ -95,14 +95,14 @@ def test_what_was_done_while_the_disk_was_full_is_kept_once_there_is_room(
     def long(task, ctx):
         runs[task.name] += 1
         began.set()
-        go.wait(30)
+        go.wait(120)
         return "." * 50_000
 
     workflows.work()
     workflow = workflows.create(
         "x", [Task("a", agent="long"), Task("b", agent="long", needs=["a"])]
     )
-    assert began.wait(20)
+    assert began.wait(120)
     disk.fill()
     go.set()
     until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
@@ -114,7 +114,7 @@ def test_what_was_done_while_the_disk_was_full_is_kept_once_there_is_room(
     assert caplog.text.count("cannot be kept yet") == 1
     assert workflow.task("a").state == "active"
     disk.free()
-    assert set(workflow.wait(20).result) == {"a", "b"}
+    assert set(workflow.wait(120).result) == {"a", "b"}
     assert {task.name: task.attempt for task in workflow.tasks} == {"a": 1, "b": 1}
     assert runs == {"a": 1, "b": 1}
 
@@ -127,19 +127,19 @@ def test_a_step_that_finds_no_room_waits_for_some_and_is_called_once(
     @workflows.agent("steps", attempts=1)
     def steps(task, ctx):
         began.set()
-        go.wait(30)
+        go.wait(120)
         result = ctx.step("large", lambda: calls.append(1) or "." * 50_000)
         ctx.progress(0.5, "half")
         return len(result)
 
     workflows.work()
     workflow = workflows.create("x", [Task("steps")])
-    assert began.wait(20)
+    assert began.wait(120)
     disk.fill()
     go.set()
     until(lambda: "the result of step 'large' of task steps cannot be kept yet" in caplog.text)
     disk.free()
-    assert workflow.wait(20).result == {"steps": 50_000}
+    assert workflow.wait(120).result == {"steps": 50_000}
     assert calls == [1]
 
 
@@ -151,12 +151,12 @@ def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counte
     @workflows.agent("long", backoff=0.01)
     def long(task, ctx):
         began.set()
-        go.wait(30)
+        go.wait(120)
         return task.attempt
 
     workflows.work()
     workflow = workflows.create("x", [Task("a", agent="long")])
-    assert began.wait(20)
+    assert began.wait(120)
     disk.fill()
     go.set()
     until(lambda: "the outcome of task a cannot be kept yet" in caplog.text)
@@ -164,7 +164,7 @@ def test_what_a_worker_could_not_keep_before_it_stopped_is_done_again_and_counte
     assert workflow.task("a").state == "active"
     disk.free()
     workflows.work()
-    assert workflow.wait(20).result == {"a": 2}
+    assert workflow.wait(120).result == {"a": 2}
 
 
 def test_no_worker_begins_on_a_full_disk_and_one_that_waits_goes_on_later(workflows, disk):
@@ -175,4 +175,4 @@ def test_no_worker_begins_on_a_full_disk_and_one_that_waits_goes_on_later(workfl
     assert workflows.worker is None
     disk.free()
     workflows.work()
-    assert workflow.wait(20).result == {"echo": 1}
+    assert workflow.wait(120).result == {"echo": 1}

@@ -162,7 +162,7 @@ def test_a_look_that_began_before_a_branch_was_made_does_not_take_it_back(view, 
         found = branches()
         if not begun.is_set():
             begun.set()
-            over.wait(30)
+            over.wait(120)
         return found
 
     monkeypatch.setattr(it._git, "branches", slow)
@@ -170,7 +170,7 @@ def test_a_look_that_began_before_a_branch_was_made_does_not_take_it_back(view, 
     it._looked.reset()
     runs = it.panel._refresher.runs
     it.panel.refresh()
-    assert begun.wait(30)
+    assert begun.wait(120)
     it.new_branch.value = "topic"
     over.set()
     until(lambda: it.panel._refresher.runs >= runs + 2)

@@ -73,7 +73,7 @@ def test_what_an_action_raises_is_shown_in_the_panel_and_goes_with_the_next_acti
 def test_a_slow_action_does_not_hold_up_refresh_or_close(panels):
     panel = panels("Slow").keep_fresh(lambda: None, lambda _: None)
     gate, shown = threading.Event(), []
-    action = threading.Thread(target=panel.action(lambda: gate.wait(30), shown.append))
+    action = threading.Thread(target=panel.action(lambda: gate.wait(120), shown.append))
     action.start()
     panel.refresh()
     until(lambda: panel.state == "live")

@@ -103,7 +103,7 @@ panel
     button = lab.find(description="Stop")
     # A cell that ends well only if the click arrives while it waits for it; JupyterLab updates
     # the widget from within a cell first, which is what makes ipykernel hold clicks back.
-    cell = lab.start("panel.root.children[1].tooltip = 'now'; print(clicked.wait(20))")
+    cell = lab.start("panel.root.children[1].tooltip = 'now'; print(clicked.wait(120))")
     lab.until(lambda: lab.comms[button].get("tooltip") == "now")
     lab.send(button, {"event": "click"}, subshell=lab.subshell())
     text, _ = lab.finish(cell)

@@ -77,7 +77,7 @@ def fail(job):
 
 def failed(queue, count, **options):
     jobs = [queue.add({"n": number}, attempts=1, **options) for number in range(count)]
-    queue.work(fail).drain(20)
+    queue.work(fail).drain(120)
     queue.stop()
     return jobs
 
@@ -149,7 +149,7 @@ def test_jobs_that_wait_for_nobody_are_noticed(hub, view):
     assert it.notice.lines[0].startswith("Jobs wait: no worker is running for queue a on ")
     assert it.notice.lines[3:] == ["and 2 more queues whose jobs wait"]
     for name in ("a", "b", "c", "d"):
-        hub.queue(name).work(lambda job: job.data).drain(20)
+        hub.queue(name).work(lambda job: job.data).drain(120)
     refreshed(it)
     [line] = it.notice.lines
     assert line.startswith("Jobs wait: no worker is running for queue e on the embedded server")
@@ -164,7 +164,7 @@ def test_a_job_is_shown_with_its_progress_its_data_and_its_worker(hub, view):
     def wait(job):
         job.progress(0.42)
         job.log("half <way>")
-        go.wait(30)
+        go.wait(120)
         return {"sent": True}
 
     job = hub.queue("mail").add({"to": "ada", "token": "hunter2hunter2"})
@@ -371,7 +371,7 @@ def test_throughput_and_latency_are_those_between_two_looks(hub, view):
     queue.work(lambda job: time.sleep(job.data))
     for _ in range(10):
         queue.add(0.3)
-    queue.worker.drain(20)
+    queue.worker.drain(120)
     refreshed(it)
     refreshed(it)
     _, during, after = it.ended.values
@@ -381,7 +381,7 @@ def test_throughput_and_latency_are_those_between_two_looks(hub, view):
     assert it.wait.values[-2] > 0
     assert it.run.values[-1] is None
     queue.add(0)
-    queue.worker.drain(20)
+    queue.worker.drain(120)
     assert refreshed(it).run.values[-1] < 0.3  # the slow ones were told of before
     it.queues.on_select("mail")
     until(lambda: len(it.ended.values) == 1)
@@ -452,7 +452,7 @@ def test_a_limit_is_one_line_and_a_job_says_that_it_waits_for_it(hub):
     queue.limit(concurrency=3)
     first, second = queue.add({"user": 7}), queue.add({"user": 7})
     queue.work(lambda job: job.data)
-    first.result(30)
+    first.result(120)
     view = refreshed(QueuePanel(hub, every=None))
     limits = "concurrency 3, 1 per 3,600 s for each data.user"
     assert f"Limited: ask: {limits}" in view.notice.lines

@@ -15,7 +15,7 @@ def work(found):
     with hub.trace.run("slow") as span:
         found.append(span.trace_id)
         with hub.trace.span("first <b>step</b>"):
-            go.wait(30)
+            go.wait(120)
         with hub.trace.span("second"):
             pass
 

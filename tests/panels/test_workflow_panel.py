@@ -266,7 +266,7 @@ def test_progress_is_seen_while_a_task_runs(workflows, view):
     @workflows.agent("slow")
     def slow(_, ctx):
         ctx.progress(0.25, "a quarter <i>")
-        go.wait(20)
+        go.wait(120)
 
     workflow = workflows.create("app", [Task("slow")])
     workflows.work()

@@ -147,5 +147,5 @@ def test_changes_of_prices_come_over_the_websocket(redis_home, tmp_path, monkeyp
             wait_until(published, 60)
             watching.kill()
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(120) == 0
     assert found[0].split(maxsplit=1) == ["price.changed", "{'symbol': 'EURUSD'}\n"]

@@ -6,6 +6,7 @@ Context Protocol.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.tools.policy import GROUPS, READ, WRITE, Policy, chosen
@@ -46,7 +47,7 @@ def policy_of(
     from agentnb.core.ranges import amount
 
     groups = GROUPS if tools is None else chosen("tools", tools, GROUPS, _TOOLS)
-    if root is not None and not root.is_dir():
+    if root is not None and not os.path.isdir(root):  # noqa: PTH112 - False for a name too long
         raise UsageError(
             f"root must be a folder, got {str(root)!r:.200}", service="tools", hint="--root ."
         )
