@@ -65,8 +65,8 @@ def asked(
     UsageError
         There is no such column, or the form does not fit the columns.
     """
-    for name in (x, y, color):
-        if name is not None and name not in columns:
+    for name in (x, *(one for one in (y, color) if one is not None)):
+        if name not in columns:
             raise UsageError(
                 f"there is no column {name!r} to plot",
                 service="plot",
