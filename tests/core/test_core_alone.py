@@ -96,6 +96,7 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra(folder):
     # Libraries whose values are understood where a user has them.
     known |= {"numpy", "attrs", "pydantic", "pydantic-core"}
     known |= {"httpcore", "hiredis", "requests"}  # of httpx, redis[hiredis] and docker
+    known |= {"anyio", "httpx2"}  # of mcp
     known |= {"typing-extensions"}  # known to type checkers, and not imported when it runs
     distributions = packages_distributions()
     unknown = [
