@@ -437,3 +437,26 @@ def test_names_of_steps_stay_within_their_limit():
     assert len(set(long)) == 2
     assert max(map(len, long)) <= 200
     assert short("a\nb") == "a?b"
+
+
+@pytest.mark.parametrize("prompts", [False, True])
+def test_each_request_and_each_call_is_a_span_without_texts_unless_asked(
+    flows, serve, chat_api, prompts
+):
+    api = serve([chat_api.Answer(calls=[chat_api.call("tell", {})]), "the secret answer"])
+    bot = Agent(model_of(api), name="bot", capabilities=[Durability(prompts=prompts)])
+    bot.tool_plain(tell)
+
+    async def agent(task, ctx):
+        return (await bot.run("the secret question")).output
+
+    run(flows, agent)
+    spans = [one for one in flows._runtime.tracer.recent() if one.name == "step"]
+    found = {one.attributes["step"]: one.attributes for one in spans}
+    model, tool = found["bot.1/model.2"], found["bot.1/tool.1.tell.call_tell"]
+    assert model["gen_ai.operation.name"] == "chat"
+    assert (model["gen_ai.request.model"], model["gen_ai.response.model"]) == ("fake", "fake")
+    assert (model["gen_ai.usage.input_tokens"], model["gen_ai.usage.output_tokens"]) == (10, 5)
+    assert (tool["gen_ai.operation.name"], tool["gen_ai.tool.name"]) == ("execute_tool", "tell")
+    text = str([one.attributes for one in spans])
+    assert ("secret question" in text, "secret answer" in text) == (prompts, prompts)
