@@ -188,6 +188,7 @@ def test_a_cell_that_raises_keeps_nothing_and_its_output_is_its_own(kernel):
     # IPython has put its own there, too.
     kept = kernel.run("vars(__import__('sys').stdout)['write'].__qualname__")
     assert "Recorder" not in kept[0]
+    assert kernel.run("'publish' in vars(get_ipython().display_pub)") == ("False", "")
 
 
 def test_a_cell_within_a_cell_keeps_its_own_output_in_both(kernel):
