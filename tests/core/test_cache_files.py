@@ -49,19 +49,20 @@ def files(cache):
     return sorted(folder.iterdir()) if folder.exists() else []
 
 
-def array(number, size=MB):
-    return np.full(size // 4 * 5, number, dtype=np.float32)
+def array(number):
+    """Return an array of 1.2 MB, which is large enough to be a file."""
+    return np.full(300_000, number, dtype=np.float32)
 
 
 VALUES = {
     "array": array(1),
-    "fortran": np.asfortranarray(np.arange(600_000.0).reshape(600, 1000)),
-    "times": np.arange(400_000).astype("datetime64[s]"),
+    "fortran": np.asfortranarray(np.arange(150_000.0).reshape(150, 1000)),
+    "times": np.arange(150_000).astype("datetime64[s]"),
     "empty axis": np.zeros((0, 3)),
-    "records": np.zeros(400_000, dtype=[("a", "<i4"), ("b", "<f8")]),
+    "records": np.zeros(100_000, dtype=[("a", "<i4"), ("b", "<f8")]),
     "objects": np.array([None, "x"] * 20, dtype=object),
-    "text": os.urandom(MB).hex(),
-    "bytes": os.urandom(2 * MB),
+    "text": os.urandom(600_000).hex(),
+    "bytes": os.urandom(1_200_000),
     "nested": {"a": [array(2)], "b": (1, array(3))},
 }
 
@@ -88,14 +89,17 @@ def test_a_large_value_is_a_private_file_and_a_line_in_the_server(make, redis):
     assert files(cache) == []
     cache.set("large", array(1), tags=["t"])
     (file,) = files(cache)
-    assert file.stat().st_mode & 0o077 == 0 or file.parent.stat().st_mode & 0o077 == 0
-    assert file.stat().st_size > 5 * MB - 100
+    assert file.parent.stat().st_mode & 0o077 == 0
+    assert 1_200_000 < file.stat().st_size < 1_200_200
     assert redis.strlen(cache._keys.cache("large")) < 400
     row = cache.inspect.table()[0]
     assert (row[0], row[2]) == ("large", file.stat().st_size)
     assert "numpy.ndarray float32" in row[3]
     preview = cache.inspect.preview("large")
-    assert (preview.kind, preview.size) == ("large value", file.stat().st_size)
+    assert (preview.kind, preview.size) == ("numpy.ndarray float32 (300000,)", row[2])
+    assert preview.text.startswith("array([1., 1.")
+    cache.set("larger", np.zeros(600_000))
+    assert cache.inspect.preview("larger").kind == "large value"
     assert make().get("large").sum() == array(1).sum()
     assert cache.get("large", local=True)[0] == 1
     assert cache.get_or_set("other", lambda: array(4))[0] == 4
@@ -122,7 +126,7 @@ def test_the_value_and_the_names_of_a_cell_are_files_too(make):
 
 
 def test_the_files_that_were_not_used_for_longest_go_first_and_all_stay_within_the_limit(make):
-    cache = make(max_bytes=22 * MB)
+    cache = make(max_bytes=5 * MB)
     for number in range(4):
         cache.set(f"k{number}", array(number))
         for file in files(cache):  # an hour passes
@@ -130,15 +134,15 @@ def test_the_files_that_were_not_used_for_longest_go_first_and_all_stay_within_t
     assert cache.get("k0")[0] == 0  # used now
     for number in range(4, 7):
         cache.set(f"k{number}", array(number))
-        assert sum(file.stat().st_size for file in files(cache)) <= 22 * MB
+        assert sum(file.stat().st_size for file in files(cache)) <= 5 * MB
     left = [number for number in range(7) if cache.get(f"k{number}") is not None]
     assert left == [0, 4, 5, 6]
 
 
 def test_a_value_of_more_than_a_quarter_is_refused_and_says_what_to_raise(make):
-    cache = make(max_bytes=16 * MB)
+    cache = make(max_bytes=4 * MB)
     with pytest.raises(
-        UsageError, match=r"takes 5\.0 MB; the cache keeps 4\.0 MB of one"
+        UsageError, match=r"takes 1\.2 MB; the cache keeps 1\.0 MB of one"
     ) as caught:
         cache.set("k", array(1))
     assert "AGENTNB_CACHE_BYTES" in caught.value.hint
@@ -148,7 +152,7 @@ def test_a_value_of_more_than_a_quarter_is_refused_and_says_what_to_raise(make):
 def test_a_home_that_takes_no_file_leaves_values_in_the_server(make, caplog):
     cache = make()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MB, hard))  # as a disk that is full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MB // 2, hard))  # as a disk that is full
     try:
         with caplog.at_level(logging.WARNING):
             for key in "ab":
@@ -171,7 +175,7 @@ def test_a_pointer_to_another_file_or_none_counts_as_missing(make, redis, damage
     if damage == "gone":
         file.unlink()
     elif damage == "cut":
-        os.truncate(file, 5 * MB)
+        os.truncate(file, MB)
     elif damage == "other":
         file.write_bytes(b"agentnb array 1\n" + b"\xff" * (file.stat().st_size - 16))
     elif damage == "folder":
@@ -200,8 +204,8 @@ def test_a_shared_server_keeps_its_values_itself(redis, tmp_path):
     url = f"unix://{redis.target.options['path']}"
     with RedisClient(url) as shared:
         cache = Cache(shared, prefix="shared", home=tmp_path, max_bytes=100 * MB)
-        cache.set("k", os.urandom(5 * MB))
-        assert redis.strlen("{shared}:cache:k") > 5 * MB
+        cache.set("k", os.urandom(2 * MB))
+        assert redis.strlen("{shared}:cache:k") > 2 * MB
     assert list(tmp_path.iterdir()) == []
 
 
