@@ -40,6 +40,13 @@ def die(_):
     os._exit(3)
 
 
+def die_long(_):
+    """Die with a secret at the place where the last 500 characters begin."""
+    sys.stderr.write(f"token {os.environ['PEER_WORD']} {'x' * 490}")
+    sys.stderr.flush()
+    os._exit(3)
+
+
 def flood(_):
     while True:
         send({"method": "notifications/message", "params": {"level": "info", "data": "x" * 99}})
@@ -59,6 +66,7 @@ def change(number):
 WAYS = {
     "hang": hang,
     "die": die,
+    "die long": die_long,
     "flood": flood,
     "flood a line": lambda number: answer(number, "x" * 50_000_000),
     "refuse": lambda number: answer(number, "no money, password=hunter22", isError=True),

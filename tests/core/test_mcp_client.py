@@ -204,6 +204,49 @@ def test_a_tool_that_is_not_marked_as_reading_asks_a_person_and_is_called_once(t
             hub.workflows.wait(made[False], 30)
 
 
+def test_a_secret_that_a_server_writes_as_it_dies_is_masked_wherever_the_text_is_cut(hub):
+    word = "canary-0123456789-0123456789"
+    with pytest.raises(UnavailableError, match="xxx") as caught:
+        hub.mcp(PEER, env={"PEER_WORD": word}).call("pay", way="die long")
+    assert word[-6:] not in str(caught.value)
+
+
+def test_short_words_that_a_server_is_given_are_not_masked_everywhere(hub):
+    given = {"MODE": "tests", "SOME_TOKEN": "tok7", "WORD": Secret("wor7")}
+    hub.mcp(PEER, env=given)
+    assert hub.settings.redactor("two tests, tok7, wor7") == "two tests, ••••••, ••••••"
+
+
+def test_a_question_shows_the_whole_call_and_no_sign_that_turns_the_text_round(bank):
+    label, question = bank._labels("pay", {"n": 4, "note": "x" * 300, "to": "eve\u202e", "z": 1})
+    assert '"to":"eve\\u202e","z":1}' in question
+    assert label != bank._labels("pay", {"n": 5})[0]
+    assert "3,0" in bank._labels("pay", {"note": "x" * 3000})[1]
+
+
+@pytest.mark.parametrize("value", [object(), "\ud800"])
+def test_arguments_that_are_not_json_are_refused_and_the_connection_stays(bank, value):
+    pid = bank.call("pay", way="pid")
+    with pytest.raises(UsageError, match="arguments of pay are not JSON"):
+        bank.call("pay", n=value)
+    assert bank.call("pay", way="pid") == pid
+
+
+def test_a_server_that_ignores_the_end_of_its_input_does_not_outlive_the_hub(tmp_path):
+    server = tmp_path / "server.py"
+    server.write_text(
+        "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    )
+    with agentnb.connect(home=tmp_path / "home") as hub:
+        client = hub.mcp(
+            f"stdio: sh -c 'cd {tmp_path} && exec {sys.executable} {server}'", timeout=1
+        )
+        with pytest.raises(DeadlineExceeded):
+            client.tools()
+    number = int((tmp_path / "pid").read_text())
+    until(lambda: _ended(number))
+
+
 def test_a_server_that_is_not_there_is_an_error(hub):
     with pytest.raises(UnavailableError, match="cannot be used"):
         hub.mcp("stdio: /no/such/program").tools()

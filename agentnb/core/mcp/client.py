@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import json
 import shlex
 from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-
-import msgspec
 
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.errors import (
@@ -25,13 +24,13 @@ from agentnb.core.format import cut
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.mcp.pins import digest_of
 from agentnb.core.ranges import seconds, texts, whole
-from agentnb.core.redact import Secret
+from agentnb.core.redact import Secret, is_secret_name
 from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Future
 
     from agentnb.core.loop import LoopThread
@@ -46,6 +45,11 @@ _STDIO = "stdio:"
 _HINT = 'hub.mcp("stdio: python server.py"), or hub.mcp("https://example.com/mcp")'
 _MOST_TOOLS = 1_000
 _SHOWN = 100
+_ASKED = 2_000
+_TAIL = 500
+"""Characters of the arguments in a question, and of what a server has written to its log."""
+_LONG = 8
+"""Characters from which a variable or a header that is given is masked, whatever its name."""
 _LEAST_BYTES, _MOST_BYTES = 1_000, 1_000_000_000
 _SPARE = 5.0
 """Seconds that a caller waits beyond the deadline, which the loop holds."""
@@ -138,14 +142,21 @@ class MCPClient:
             name: value.reveal() if isinstance(value, Secret) else str(value)
             for name, value in (env or headers or {}).items()
         }
-        for value in self._given.values():
-            self._runtime.redactor.add(value.removeprefix("Bearer "))
+        for name, value in self._given.items():
+            # A short word such as "test" is no secret, and would be masked in all that is shown.
+            if (
+                len(value) >= _LONG
+                or is_secret_name(name)
+                or isinstance((env or headers or {})[name], Secret)
+            ):
+                self._runtime.redactor.add(value.removeprefix("Bearer "))
         self.name: str = self._runtime.redactor(self._url or shlex.join(self._words))
         self._loop = loop
         self._pins = pins
         self._call_threads = CallThreads("mcp-client", limit=4)
         # Of the loop alone:
         self._session: _Session | None = None
+        self._leaving: set[_Session] = set()
         self._known: dict[str, RemoteTool] = {}
         self._digests: dict[str, str] = {}
 
@@ -269,9 +280,11 @@ class MCPClient:
 
     def _labels(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
         """Return the name of the step of a call, and the question about it."""
-        plain = msgspec.json.encode(arguments, order="sorted", enc_hook=str)
-        shown = cut(self._runtime.redactor(plain.decode()), _SHOWN)
-        label = f"mcp {cut(str(name), _SHOWN)} {sha256(plain).hexdigest()[:8]}"
+        plain = _json(name, arguments)
+        shown = self._runtime.redactor(plain)
+        if len(shown) > _ASKED:
+            shown = f"{shown[:_ASKED]}… ({len(shown):,} characters)"
+        label = f"mcp {cut(str(name), _SHOWN)} {sha256(plain.encode()).hexdigest()[:12]}"
         return label, f"Call {name} of {self.name} with {shown}?"
 
     def asks(self, name: str) -> bool:
@@ -379,6 +392,8 @@ class MCPClient:
         await self._within(accept, name)
 
     async def _called(self, name: str, arguments: dict[str, Any]) -> Any:
+        _json(name, arguments)
+
         async def call(session: _Session) -> Any:
             tool = await self._tool(session, name)
             if tool.changed:
@@ -416,7 +431,9 @@ class MCPClient:
     def _failed(self, session: _Session | None, error: Exception) -> AgentnbError:
         """Return the error of a call that did not come to its end."""
         flooded = session is not None and session.traffic.flooded
-        tail = "" if session is None else session.traffic.errors.strip()
+        # Masked before the cut, which may go through a secret.
+        masked = self._runtime.redactor
+        tail = "" if session is None else masked(session.traffic.errors.strip())[-_TAIL:]
         if session is not None and (flooded or session.ended or not _is_answer(error)):
             self._drop(session)
         if flooded:
@@ -425,20 +442,25 @@ class MCPClient:
                 service="mcp",
                 hint="ask it for less, or hub.mcp(..., max_bytes=10_000_000)",
             )
-        text = self._runtime.redactor(f"{_text_of(error)}{f': {tail[-500:]}' if tail else ''}")
+        text = masked(_text_of(error))
         if _is_answer(error):
             return RejectedError(
                 f"{self.name}: {text}", service="mcp", hint="its tools and schemas: .describe()"
             )
+        hint = "start it by hand to see more; the next call starts it again"
+        if self._url:
+            hint = "check the URL, and the token in headers=; the next call connects again"
         return UnavailableError(
-            f"{self.name} cannot be used: {text}",
+            f"{self.name} cannot be used: {text}{f': {tail}' if tail else ''}",
             service="mcp",
-            hint="start it by hand to see more; the next call starts it again",
+            hint=hint,
         )
 
     def _drop(self, session: _Session | None) -> None:
         if session is not None:
             session.stop()
+            self._leaving.add(session)  # `close` waits for it: its server may have to be killed
+            session.on_end(lambda: self._leaving.discard(session))
         if self._session is session:
             self._session = None
 
@@ -449,6 +471,8 @@ class MCPClient:
             session, self._session = self._session, None
             if session is not None:
                 await session.end()
+            for one in [*self._leaving]:
+                await one.end()
 
         with suppress(TimeoutError):
             self._loop.submit(ended()).result(_SPARE)
@@ -543,6 +567,10 @@ class _Session:
         """Close the connection soon."""
         self._task.cancel()
 
+    def on_end(self, function: Callable[[], object]) -> None:
+        """Call a function once the connection is closed."""
+        self._task.add_done_callback(lambda _: function())
+
     async def end(self) -> None:
         """Close the connection, and wait for that."""
         self._end.set()
@@ -559,6 +587,27 @@ def _refused(label: str) -> RejectedError:
     return RejectedError(
         f"{label} was not approved", service="mcp", hint="the answer of the task's question says so"
     )
+
+
+def _json(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return the arguments of a call as JSON; refuse those that cannot be sent.
+
+    In ASCII: no sign may turn round or hide what a person is asked to approve.
+
+    >>> _json("pay", {"n": 4})
+    '{"n":4}'
+    """
+    from pydantic_core import to_json
+
+    try:
+        plain = json.loads(to_json(arguments))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"the arguments of {name!s:.80} are not JSON: {error}",
+            service="mcp",
+            hint="numbers, texts, lists and dicts: call('pay', when=str(date), n=4)",
+        ) from error
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
 def _target(target: Any) -> tuple[list[str], str]:

@@ -133,7 +133,7 @@ class ToolServer:
             raise
         except Exception as error:  # noqa: BLE001 - no error may end the server
             outcome, failed = type(error).__name__, True
-            text = self._hub.settings.redactor(f"{params.name}: {outcome}: {error}"[:_MASKED])
+            text = self._hub.settings.redactor(f"{params.name}: {outcome}: {error}")[:_MASKED]
             self._log.error("a tool failed", extra={"data": {"tool": params.name, "error": text}})
         finally:
             ms = round((perf_counter() - began) * 1000, 3)

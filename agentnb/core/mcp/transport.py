@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,10 @@ from mcp.shared.message import SessionMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+
+# Errors of connections are raised; the SDK's own lines go where a program has set up logging, and
+# not as tracebacks into a cell.
+logging.getLogger("mcp").addHandler(logging.NullHandler())
 
 __all__ = ["Traffic", "http_transport", "stdio_transport"]
 
@@ -42,6 +47,7 @@ class Traffic:
     def begin(self) -> None:
         """Count from now on, for a call."""
         self._received = 0
+        self.errors = ""
 
     def add(self, size: int) -> bool:
         """Count bytes, and return whether they are still few enough."""
@@ -122,10 +128,12 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     """End a server and what it has started."""
     if process.stdin is not None:
         process.stdin.close()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), _GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE)
+    finally:  # also where the loop ends meanwhile
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
     # Read to their ends, which closes the pipes while the loop is there.
     for pipe in (process.stdout, process.stderr):
