@@ -15,6 +15,7 @@ from agentnb.core.db import Database, Result
 from agentnb.core.errors import NotFoundError, QueryRejected, UsageError
 from agentnb.core.plot.asked import asked
 from agentnb.core.plot.memory import axis_of, draw
+from agentnb.core.plot.svg import GREY
 
 HOSTILE = "</svg><script>alert(1)</script>\" onload='x' & <b>"
 COLUMNS = ("n", "r", "moment", "city", "kind")
@@ -104,6 +105,19 @@ def test_every_form_is_drawn_three_times_and_shows_hostile_text_as_text(kind):
     assert "onload='" not in bundle["image/svg+xml"]
     assert bundle["text/plain"].endswith(made.caption)
     assert "rows without a value left out" in made.caption or kind == "bar"
+
+
+@pytest.mark.parametrize("kind", ["bar", "box"])
+def test_what_is_drawn_has_colors_of_its_own_as_it_keeps_them_when_the_theme_changes(kind):
+    made = Result(COLUMNS, rows()).plot("city", "r", kind=kind)
+    config = made.spec["config"]
+    texts = [
+        config[one][f"{part}Color"] for one in ("axis", "legend") for part in ("label", "title")
+    ]
+    assert {*texts, config["title"]["color"], config["rule"]["color"]} == {GREY}
+    assert f"color:{GREY}" in made.svg
+    made.spec["config"]["axis"].clear()
+    assert made.spec["config"]["axis"]
 
 
 def test_many_categories_colors_and_points_are_cut_and_said():

@@ -10,7 +10,7 @@ from agentnb.core.plot.scale import number_text, span, ticks, time_text
 if TYPE_CHECKING:
     from agentnb.core.plot.drawn import Drawn
 
-__all__ = ["COLORS", "draw"]
+__all__ = ["COLORS", "GREY", "draw"]
 
 _WIDTH, _HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 12, 84
@@ -22,6 +22,9 @@ COLORS = (
     *("#7d4a6e", "#a8476c", "#6f5140", "#5c5c5c"),
 )
 """Colors that can be told from a light and from a dark page."""
+
+GREY = "#767676"
+"""The color of text and axes, which is read on a light and on a dark page."""
 _LABEL = 14  # characters of a category below its bar
 
 
@@ -33,7 +36,7 @@ def draw(drawn: Drawn) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}" '
-        f'style="font:11px sans-serif;color:#767676">{body}</svg>'
+        f'style="font:11px sans-serif;color:{GREY}">{body}</svg>'
     )
 
 

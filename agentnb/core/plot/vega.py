@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.plot.svg import COLORS, GREY
+
 if TYPE_CHECKING:
     from agentnb.core.plot.drawn import Drawn
 
@@ -28,6 +30,7 @@ def spec(drawn: Drawn) -> dict[str, Any]:
         "width": _WIDTH,
         "height": _HEIGHT,
         "background": None,
+        "config": _config(),
         "data": {"values": _values(drawn)},
     }
     if asked.kind == "box":
@@ -49,6 +52,20 @@ def spec(drawn: Drawn) -> dict[str, Any]:
         encoding["color"] = {"field": "color", "type": "nominal", "title": asked.color}
     marks = {"line": "line", "bar": "bar", "hist": "bar", "scatter": "point"}
     return found | {"mark": {"type": marks[asked.kind], "tooltip": True}, "encoding": encoding}
+
+
+def _config() -> dict[str, Any]:
+    """Return colors that stay readable: a drawing keeps its own when the page's theme changes."""
+    texts = {"labelColor": GREY, "titleColor": GREY}
+    lines = {"domainColor": GREY, "tickColor": GREY, "gridColor": GREY, "gridOpacity": 0.25}
+    return {
+        "axis": texts | lines,
+        "legend": dict(texts),
+        "title": {"color": GREY},
+        "rule": {"color": GREY},
+        "view": {"stroke": GREY, "strokeOpacity": 0.25},
+        "range": {"category": list(COLORS)},
+    }
 
 
 def _values(drawn: Drawn) -> list[dict[str, Any]]:
