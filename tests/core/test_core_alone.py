@@ -80,7 +80,11 @@ def test_the_core_depends_on_no_package_of_jupyter():
     assert names_of(extras["lab"]) <= jupyter
     assert {"lab", "frames", "postgres"} <= set(re.findall(r"\w+", extras["all"][0]))
     assert "agentnb-toolkit[all]" in extras["test"]
-    assert ".[frames,lab,postgres]" in (ROOT / "environment.yml").read_text()
+
+
+@pytest.mark.parametrize("name", ["README.md", "environment.yml", "notebooks/guide/install.md"])
+def test_each_way_to_install_has_the_packages_of_the_tutorial_about_data(name):
+    assert ".[duckdb,frames,lab,postgres]" in (ROOT / name).read_text(encoding="utf-8")
 
 
 def test_the_imports_of_a_folder_are_found():
