@@ -37,7 +37,7 @@ from agentnb.core.workflow.workflow import Workflow
 # `run` and `run_workers` are for the main thread of a process that does nothing else.
 LOCAL = {
     # They make what waits later.
-    Hub: "api mcp metrics panel queue record repo run_workers variable websocket",
+    Hub: "api llm mcp metrics panel queue record repo run_workers variable websocket",
     Database: "session",  # takes its connection at its first statement
     Session: "",
     Transaction: "",
