@@ -93,7 +93,7 @@ def test_an_example_is_python_with_lines_that_the_magics_understand(text):
 @pytest.mark.parametrize("text", blocks("bash"))
 def test_a_command_of_an_example_is_understood(text):
     for line in text.splitlines():
-        for found in re.finditer(r"(?:^|&& |/)agentnb ([^&#]*)", line):
+        for found in re.finditer(r"(?:^|&& |/)agentnb ([^&#>]*)", line):
             parse(found[1].split())
 
 
