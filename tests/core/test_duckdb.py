@@ -149,11 +149,33 @@ HIDDEN = [
     "insert into ok select * from read_text('.env')", "with x as (from read_text('.env')) from x",
     "select (select content from read_text('.env'))", "from file('.env')",
     "describe select * from '.env'", "summarize '.git/config.csv'",
+    "unpivot 'state/agentnb.csv' on secret", "from x: 'state/agentnb.csv'",
+    "merge into ok using 'state/agentnb.csv' on a = secret when not matched then insert values (1)",
+    'from "./"."git/config".csv', "from read_text\u00a0('.e' || 'nv')",
+    "from read_text\u200b('.e' || 'nv')", "from '~/state/agentnb.csv'",
+    "from 'file://localhost{place}/state/agentnb.csv'", "copy ok from ('.e' || 'nv')",
+    "copy (select 1) to (concat('.e', 'nv'))", "explain analyze copy ok to ('.e' || 'nv')",
+    "attach ('sta' || 'te/x.duckdb') as q", "attach if not exists concat('state', '/x') as q",
+    "set log_query_path = 'sta' || 'te/agentnb.csv'", "set home_directory = 'sta' || 'te'",
+    "call enable_logging('QueryLog', storage = 'file', storage_path = 'sta' || 'te')",
+    "copy ok to 'out' (format csv, per_thread_output, filename_pattern '../state/new')",
+    "copy (select 1) to 'out' (per_thread_output, file_extension 'x/../../state/new.csv')",
+    "copy (select 'x' p, 1 a) to 'around' (format csv, partition_by (p), overwrite true)",
+    "import database 'kept'", "pragma import_database('kept')",
+    "from histogram_values('sta' || 'te/agentnb.csv', secret)",
+    "from ok, histogram('sta' || 'te/agentnb.csv', secret)",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("sql", HIDDEN)
-def test_what_is_hidden_is_never_reached(confined, place, sql):
+def test_what_is_hidden_is_never_reached(confined, place, sql, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    (place / "around" / "deep" / ".git").mkdir(parents=True)
+    (place / "around" / "deep" / ".git" / "config").write_text("CANARY")
+    (place / "kept").mkdir()
+    (place / "kept" / "schema.sql").write_text("copy (select 1) to '.env'")
+    (place / "kept" / "load.sql").write_text("select 1")
+    sql = sql.replace("{place}", str(place))
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     confined.script("create table ok (a text); set variable path = concat('.', 'env')")
     with pytest.raises((UsageError, QueryRejected, NotFoundError)) as caught:
@@ -181,6 +203,36 @@ def test_what_is_outside_of_the_folders_is_never_reached(confined, place, sql):
     assert "CANARY" not in str(caught.value)
     assert caught.value.hint or "pragma" in sql or "set " in sql
     assert sorted(path.name for path in (place.parent / "project2").iterdir()) == ["out.csv"]
+
+
+def test_no_secret_is_kept_in_the_folder_of_the_user(confined, place, monkeypatch):
+    monkeypatch.setenv("HOME", str(place))
+    with confined.session() as session:
+        for sql in (
+            "set allow_persistent_secrets = true",
+            "create persistent secret s (type http)",
+        ):
+            with pytest.raises(QueryRejected):
+                session.execute(sql)
+    assert not (place / ".duckdb").exists()
+
+
+def test_what_looks_like_a_path_stays_a_value_and_files_are_written(confined, place):
+    confined.execute("create table t as select '.env' as a, 'x' as p where '.git' like '.g%'")
+    assert confined.query("select a = '.env' and a <> '.git' from t").scalar() is True
+    confined.execute("copy (select a || p as b from (from t)) to 'made.csv'")
+    assert confined.query("from 'made.csv'").scalar() == ".envx"
+    confined.execute("copy t (a, p) to :path (header false)", {"path": "plain.csv"})
+    confined.execute(
+        "copy t to 'parts' (format csv, partition_by (p), overwrite true, filename_pattern 'n_{i}')"
+    )
+    assert (place / "parts" / "p=x" / "n_0.csv").exists()
+    confined.execute("attach if not exists 'other.duckdb' as other (type duckdb)")
+    confined.execute("create table other.t as from t")
+    assert confined.query("select x: p from other.main.t").rows == [("x",)]
+    assert confined.query("select p, histogram(a || '') from t group by p").scalar() == "x"
+    assert confined.query("from histogram_values('t', p)").rows == [("x", 1)]
+    assert confined.query("select count(*) from duckdb_databases()").scalar() > 1
 
 
 def test_files_beside_the_notebook_are_tables(confined, place):

@@ -47,6 +47,8 @@ _BRACKET = r"\[[^\]]*(?:\]|\Z)"
 _LETTER = r"A-Za-z_\x80-\U0010ffff"
 _DOLLAR = rf"\$(?P<tag>[{_LETTER}][{_LETTER}0-9]*|)\$.*?(?:\$(?P=tag)\$|\Z)"
 _NOTHING = r"(?!)"
+# DuckDB takes each of these for a space, also inside of what looks like a name.
+_DUCK_SPACE = r"[\s\xa0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff]"
 
 
 def _token(
@@ -58,10 +60,11 @@ def _token(
     code: str = _NOTHING,
     mark: str = _NOTHING,
     letter: str = r"[^\W\d]",
+    space: str = r"\s",
 ) -> re.Pattern[str]:
     return re.compile(
         rf"""
-          (?P<space>     \s+ )
+          (?P<space>     {space}+ )
         | (?P<word>      (?![eE]'){letter}(?:{letter}|[\w$])* )
         | (?P<code>      {code} )
         | (?P<comment>   {comment} )
@@ -126,7 +129,8 @@ DUCKDB = Syntax(
         quoted=rf"{_QUOTED} | {_BACKTICK}",
         dollar=_DOLLAR,
         mark=r"\? | \$\w+",
-        letter=rf"[{_LETTER}]",
+        letter=rf"(?!{_DUCK_SPACE})[{_LETTER}]",
+        space=_DUCK_SPACE,
     ),
     nested_comments=True,
 )

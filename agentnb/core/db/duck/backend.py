@@ -148,6 +148,8 @@ class DuckDB(Backend):
             "python_enable_replacements": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # They are files in the folder of the user, outside of what SQL may write.
+            "allow_persistent_secrets": False,
             "errors_as_json": True,
             "max_temp_directory_size": "10GB",
             **{name: str(value) for name, value in self.target.url.query.items()},
@@ -160,6 +162,7 @@ class DuckDB(Backend):
             if not limits.memory and "memory_limit" not in self.target.url.query:
                 _halve_memory(root)
             allowed = ", ".join("'" + str(one).replace("'", "''") + "'" for one in folders)
+            root.execute("from duckdb_secrets()")  # from now on secrets cannot be made persistent
             root.execute(f"set allowed_directories = [{allowed}]")
             root.execute("set enable_external_access = false")
             functions = [name for (name,) in root.execute(_FUNCTIONS).fetchall()]
