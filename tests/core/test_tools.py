@@ -141,6 +141,24 @@ def test_secrets_are_masked_in_what_a_tool_answers(tools, hub):
     assert "pw12345" not in text
 
 
+@pytest.mark.parametrize("size", [1, 7, 30, 64])
+def test_a_secret_cannot_be_read_in_parts(tools, hub, size):
+    hub.settings.redactor.add("canary-of-9-parts")
+    text = "some words\nkey canary-of-9-parts, and\npassword = sesame99\nmore words é\n" * 2
+    hub.files.write_file("parts.txt", text)
+    pages = [
+        tools["file_read"]("parts.txt", offset=at, limit=size)
+        for at in range(0, len(text.encode()), size)
+    ]
+    pages = [one.partition("\n[the file goes on")[0] for one in pages]
+    read = "".join(pages)
+    assert "some words" in read
+    assert "more words" in read
+    hidden = "canary-of-9-parts", "sesame99"
+    assert not [page for page in pages for word in hidden if len(page) > 2 and page.strip() in word]
+    assert not [one for one in ("canary", "-of-9", "parts", "sesame") if one in read]
+
+
 def test_git_reads_a_repository_and_runs_nothing_of_it(tmp_path):
     root = tmp_path / "repo"
     root.mkdir()

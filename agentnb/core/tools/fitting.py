@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agentnb.core.format import cut
+from agentnb.core.redact import MASK
 from agentnb.core.trace.files import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["CELL", "CHARACTERS", "ROWS", "fit_rows", "fit_text"]
+__all__ = ["AROUND", "CELL", "CHARACTERS", "ROWS", "fit_rows", "fit_text", "mask_part"]
 
 CHARACTERS = 60_000
 """The most that one answer has."""
@@ -20,6 +22,11 @@ ROWS = 1_000
 """The most rows that one answer has."""
 CELL = 10_000
 """The most that one value of a row has."""
+AROUND = 4_096
+"""Bytes around a part of a text that are looked at for a secret which its edge cuts."""
+_TRIED = 100
+"""Ends of words from an edge on, one of which is behind the secret: a private key has 50 lines."""
+_SPACE = re.compile(r"\s")
 _ABOUT = 500
 """Characters that the line about what was left out may take."""
 
@@ -48,6 +55,41 @@ def fit_text(text: str, ask: str, *, redactor: Callable[[str], str], most: int =
         return whole
     left = f"[left out: {len(whole) - most:,} of {len(whole):,} characters; ask for less: {ask}]"
     return f"{whole[:most]}\n{left}"
+
+
+def mask_part(before: str, part: str, after: str, redactor: Callable[[str], str]) -> str:
+    """Return a part of a text with its secrets masked, also one that an edge of it cuts.
+
+    Else a secret could be read in two halves, neither of which looks like one.
+
+    Parameters
+    ----------
+    before, after
+        The text around it.
+    part
+        The part.
+    redactor
+        Masks secrets.
+
+    Examples
+    --------
+    >>> from agentnb.core.redact import Redactor
+    >>> mask_part("key: hun", "ter22, and", " more", Redactor(["hunter22"]))
+    '•••••• and'
+    """
+    places = [0, *(one.start() for one in _SPACE.finditer(part)), len(part)]
+
+    def whole(place: int) -> bool:
+        """Return whether no secret goes through a place of the part."""
+        left, right = (before + part[:place])[-AROUND:], (part[place:] + after)[:AROUND]
+        return redactor(left + right) == redactor(left) + redactor(right)
+
+    start = next(filter(whole, places[:_TRIED]), places[:_TRIED][-1])
+    end = next(filter(whole, places[: -_TRIED - 1 : -1]), places[-_TRIED:][0])
+    if start >= end:
+        return MASK if part else part
+    head, tail = MASK if start else "", MASK if end < len(part) else ""
+    return f"{head}{redactor(part[start:end])}{tail}"
 
 
 def fit_rows(

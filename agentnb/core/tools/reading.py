@@ -10,7 +10,14 @@ import msgspec
 
 from agentnb.core.errors import UsageError
 from agentnb.core.tools.database import LARGEST, refuse_internal
-from agentnb.core.tools.fitting import CHARACTERS, ROWS, fit_rows, fit_text
+from agentnb.core.tools.fitting import (
+    AROUND,
+    CHARACTERS,
+    ROWS,
+    fit_rows,
+    fit_text,
+    mask_part,
+)
 from agentnb.core.tools.tool import tool
 
 if TYPE_CHECKING:
@@ -131,9 +138,11 @@ class FileTools(_Part):
             Bytes at most.
         """
         files = self._access.files
-        # One more than wanted: it says whether the file goes on.
-        data = files.read_file(path, encoding=None, offset=offset, length=limit + 1)
-        kept, rest = data[:limit], data[limit:]
+        # With what is around it: that the file goes on, and a secret that an edge would cut.
+        lead = min(offset, AROUND)
+        length = lead + limit + AROUND
+        data = files.read_file(path, encoding=None, offset=offset - lead, length=length)
+        before, kept, rest = data[:lead], data[lead:][:limit], data[lead:][limit:]
         skipped = 0
         while offset and skipped < min(3, len(kept)) and kept[skipped] & 0xC0 == 0x80:  # noqa: PLR2004 - UTF-8
             skipped += 1
@@ -148,10 +157,13 @@ class FileTools(_Part):
             raise UsageError(
                 f"{path} is a binary file", service="files", hint="file_list shows its size"
             )
+        cut = decoder.getstate()[0]
+        around = [one.decode("utf-8", "ignore") for one in (before + kept[:skipped], cut + rest)]
+        masked = mask_part(around[0], text, around[1], self._access.redactor)
+        shown = self._text(masked, "a smaller limit")
         if not rest:
-            return self._text(text, "a smaller limit")
-        following = offset + limit - len(decoder.getstate()[0])
-        shown = self._text(text, "a smaller limit")
+            return shown
+        following = offset + limit - len(cut)
         return f"{shown}\n[the file goes on: file_read({path!r}, offset={following})]"
 
 
