@@ -23,7 +23,10 @@ class Budget:
     """The most that the models of a task, or of its workflow, may be asked for.
 
     A request is refused, and its task fails with no other attempt, once one of the numbers is
-    reached: the last answer may exceed it, no other request follows.
+    reached: the last answer may exceed it, no other request follows. Requests of one task at once
+    never exceed ``requests``; those that are under way at once may exceed ``tokens`` and ``cost``,
+    and those of several tasks the budget of a workflow. What is kept from an earlier attempt is no
+    request.
 
     Parameters
     ----------
@@ -32,7 +35,8 @@ class Budget:
     tokens
         Input and output tokens together; None for no limit.
     cost
-        US dollars, of the models whose prices are known; None for no limit.
+        US dollars, of the models whose prices are known; None for no limit. If none of the first
+        answers has a known price, the next request is refused: nothing would limit it.
     of
         ``"task"``, or ``"workflow"`` for all tasks of it together.
 
@@ -61,20 +65,28 @@ class Budget:
             amount("cost", self.cost, service="workflow", most=_MOST, hint="Budget(cost=0.5)")
         choice("of", self.of, ("task", "workflow"), service="workflow")
 
-    def check(self, used: Usage, name: str) -> None:
-        """Refuse a request where the budget is used up.
+    def check(self, used: Usage, name: str, under_way: int = 0) -> None:
+        """Refuse a request where the budget is used up, or where nobody can say if it is.
 
         Raises
         ------
         Final
             It is.
         """
+        if self.cost is not None and used.requests and used.cost is None:
+            raise Final(
+                f"the budget of {self.of} {name} is in dollars, and the price of its model is not "
+                "known",
+                service="workflow",
+                hint="limit tokens: Durability(budget=Budget(tokens=50_000)); then "
+                "workflow.retry() (%workflow retry WORKFLOW), which pays nothing again",
+            )
         for what, most, spent in (
-            ("requests", self.requests, used.requests),
+            ("requests", self.requests, used.requests + under_way),
             ("tokens", self.tokens, used.tokens),
-            ("dollars", self.cost, used.cost),
+            ("dollars", self.cost, used.cost or 0.0),
         ):
-            if most is not None and spent is not None and spent >= most:
+            if most is not None and spent >= most:
                 used_up = f"${spent:,.6g} of ${most:,.6g}"
                 if what != "dollars":
                     used_up = f"{spent:,} of {most:,} {what}"

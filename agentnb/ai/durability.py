@@ -65,19 +65,27 @@ class Options:
     timeout: float | None
     prompts: bool
 
-    async def check_budget(self, ctx: Context) -> None:
-        """Refuse a request where a budget is used up.
+    async def begin_request(self, ctx: Context) -> None:
+        """Count a request that is made now; refuse it where a budget is used up.
 
         Raises
         ------
         Final
             One is.
         """
-        execution = execution_of(ctx)
-        for budget in self.budget:
-            used = await execution.around.threads.call(execution.usage, budget.of)
-            name = ctx.task.name if budget.of == "task" else ctx.task.workflow_id
-            budget.check(used, name)
+        runs = Runs.of(ctx)
+        if self.budget:
+            execution = execution_of(ctx)
+            read = execution.around.threads.call
+            whole = await read(execution.usage, "workflow")
+            own = await read(execution.usage, "task")
+            under_way = runs.under_way(own.requests)
+            for budget in self.budget:  # nothing is awaited from here on
+                if budget.of == "task":
+                    budget.check(own, ctx.task.name, under_way)
+                else:
+                    budget.check(whole, ctx.task.workflow_id, under_way)
+        runs.asked += 1
 
 
 @refuse_unknown("workflow")

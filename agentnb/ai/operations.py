@@ -105,18 +105,16 @@ class Backend(CallableOperationBackend[dict[str, Any]]):
         options = self._options
         is_model = isinstance(operation_id, ModelRequestId)
         one = _operation(Runs.of(ctx), self._agent, operation_id, name, cache_key)
-        if is_model:
-            await options.check_budget(ctx)
-            if options.prompts:
-                messages = next(x for x in cache_key if isinstance(x, list))
-                one.attributes["gen_ai.input.messages"] = _text(list[ModelMessage], messages)
+        if is_model and options.prompts:
+            messages = next(x for x in cache_key if isinstance(x, list))
+            one.attributes["gen_ai.input.messages"] = _text(list[ModelMessage], messages)
 
         async def call(given: str) -> object:
             del given  # the digest that a later attempt compares
             span = current()
             if isinstance(span, Span):
                 span.note(**one.attributes)
-            payload = await body()
+            payload = await (_asked(body, ctx, options) if is_model else body())
             _check_size(payload, one.name, options.max_bytes)
             if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
                 _check_end(payload, cache_key)
@@ -137,6 +135,16 @@ class Backend(CallableOperationBackend[dict[str, Any]]):
             ),
         )
         return await steps.astep(one.name, call, one.given)
+
+
+async def _asked(body: Callable[[], Awaitable[object]], ctx: Context, options: Options) -> object:
+    """Make a request within the budget, and return its answer."""
+    await options.begin_request(ctx)
+    try:
+        return await body()
+    except BaseException:
+        Runs.of(ctx).asked -= 1
+        raise
 
 
 def run_of(ctx: Context, agent: str, run: RunContext[Any]) -> Run:

@@ -66,6 +66,11 @@ class Runs:
     ----------
     task
         The id of the task.
+
+    Attributes
+    ----------
+    asked
+        The number of requests that this attempt has made, without those that failed.
     """
 
     _all: ClassVar[WeakKeyDictionary[Context, Runs]] = WeakKeyDictionary()
@@ -73,6 +78,8 @@ class Runs:
 
     def __init__(self, task: str) -> None:
         self._task = task
+        self.asked = 0
+        self._before: int | None = None
         self._started: Counter[str] = Counter()
         self._runs: dict[tuple[str, str], Run] = {}
 
@@ -84,6 +91,18 @@ class Runs:
             if found is None:
                 found = cls._all[ctx] = cls(ctx.task.id)
             return found
+
+    def under_way(self, kept: int) -> int:
+        """Return how many requests were made whose answers are not kept yet.
+
+        Parameters
+        ----------
+        kept
+            The number of those of the task that are kept.
+        """
+        if self._before is None:
+            self._before = kept
+        return max(0, self._before + self.asked - kept)
 
     def start(self, agent: str, run_id: str | None = None) -> Run:
         """Return a run that starts: the next of its agent, within the step that calls it."""

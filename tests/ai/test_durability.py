@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel
@@ -362,7 +363,53 @@ def test_a_budget_of_a_workflow_counts_its_other_tasks_and_known_prices(flows):
         made.wait(30)
     with pytest.raises(Final, match=r"\$0.6 of \$0.5"):
         Budget(cost=0.5).check(Usage(1, 1, 1, 0.6), "t")
-    Budget(cost=0.5).check(Usage(1, 1, 1), "t")
+    Budget(cost=0.5).check(Usage(), "t")
+    with pytest.raises(Final, match="price of its model is not known"):
+        Budget(cost=0.5).check(Usage(1, 1, 1), "t")
+    with pytest.raises(Final, match=r"\$0 of \$0"):
+        Budget(cost=0.0).check(Usage(), "t")
+
+
+def test_requests_at_once_do_not_exceed_their_budget(flows, serve):
+    api = serve(lambda _: "word")
+    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=[Budget(requests=2)])])
+    found = []
+
+    async def agent(task, ctx):
+        several = [bot.run("hi") for _ in range(6)]
+        found.extend(await asyncio.gather(*several, return_exceptions=True))
+
+    made = run(flows, agent)
+    refused = [one for one in found if isinstance(one, Final)]
+    assert (len(api.requests), len(refused)) == (2, 4)
+    assert made.task("t").usage.requests == 2
+
+
+def test_a_request_that_failed_takes_nothing_of_the_budget(flows, serve, chat_api):
+    answers = iter([chat_api.Answer(status=500), "word"])
+    api = serve(lambda _: next(answers))
+    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=Budget(requests=1))])
+
+    async def agent(task, ctx):
+        with suppress(Exception):
+            await bot.run("hi")
+        return (await bot.run("hi")).output
+
+    assert run(flows, agent).result == {"t": "word"}
+
+
+def test_an_answer_that_is_kept_is_given_though_the_budget_is_used_up(flows, serve):
+    api = serve(lambda _: "word")
+    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=Budget(requests=1))])
+
+    async def agent(task, ctx):
+        done = await bot.run("hi")
+        if ctx.attempt == 1:
+            raise OSError("after the end")
+        return done.output
+
+    assert run(flows, agent, attempts=2).result == {"t": "word"}
+    assert len(api.requests) == 1
 
 
 @pytest.mark.parametrize(
