@@ -117,6 +117,15 @@ def test_each_kind_of_value_has_its_widget_and_its_default():
     assert list(form.inputs["kind"].options) == ["", "a", "b"]
 
 
+def test_a_day_has_its_title_as_other_fields_have_and_none_of_its_own_tags():
+    assert form_of(Order).inputs["day"].description == (
+        'Day <span class="agentnb-dim">(optional)</span>'
+    )
+    day = {"type": "string", "format": "date", "title": HOSTILE}
+    form = Form({"type": "object", "properties": {"d": day}})
+    assert "<img" not in form.inputs["d"].description
+
+
 def test_a_filled_form_is_the_answer_and_what_is_left_empty_is_left_out():
     form = form_of(Order)
     day = dt.date(2030, 1, 2)

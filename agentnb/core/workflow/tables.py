@@ -52,7 +52,8 @@ def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         rest.pop("task_id", None)
         if isinstance(milliseconds := rest.pop("ms", None), int | float):
             rest["ran"] = duration(milliseconds / 1000)
-        words = ", ".join(f"{word} {value}" for word, value in rest.items() if value is not None)
+        told = {word: _text(value) for word, value in rest.items() if value is not None}
+        words = ", ".join(f"{word} {text}" for word, text in told.items())
         found.append(
             (
                 dt.datetime.fromtimestamp(created, dt.UTC),
@@ -68,6 +69,10 @@ def event_table(rows: Sequence[tuple[Any, ...]]) -> Table:
         )
     columns = ("time", "workflow", "event", "task", "agent", "status", "more", "published", "id")
     return Table(columns, found, empty="nothing has happened yet")
+
+
+def _text(value: Any) -> str:
+    return " and ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def wait_table(rows: Sequence[tuple[Any, ...]], *, alone: bool) -> Table:

@@ -35,10 +35,11 @@ def wait_table(waits: Sequence[OpenWait], names: dict[str, str]) -> Table:
         question = one.question if one.error is None else f"{one.question} ({one.error})"
         form = form_words(one.form) if one.kind == "ask" else ""
         due = "" if one.due is None else clock(one.due)
-        known = (names.get(one.workflow_id, ""), one.task, one.name, one.kind, question)
-        rows.append((*known, form, one.to or "", due, one.since, one.workflow_id))
+        known = (names.get(one.workflow_id, ""), one.task, one.name, one.kind, one.to or "", due)
+        rows.append((*known, form, question, one.since, one.workflow_id))
+    # A question may be long: what it is answered with is before it, where it is seen.
     columns = (
-        *("workflow", "task", "name", "kind", "question", "answer", "to", "until"),
+        *("workflow", "task", "name", "kind", "to", "until", "answer", "question"),
         *(Column("since", "time"), "id"),
     )
     asks = any(one.kind == "ask" for one in waits)

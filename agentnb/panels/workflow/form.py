@@ -212,7 +212,7 @@ class _Choice(_Input):
 
 
 class _Date(_Input):
-    """A day of a calendar, which has its title before it."""
+    """A day of a calendar, whose title is its own label."""
 
     def __init__(self, field: Field, control: ipywidgets.DatePicker) -> None:
         super().__init__(field, control)
@@ -234,8 +234,8 @@ def _input_of(field: Field, *, deep: int) -> _Input:
     if field.kind in {"choice", "bool"}:
         return _Choice(field, field.choices or (True, False))
     if field.kind == "date":
-        optional = " (optional)" if field.optional and field.name else ""
-        picker = ipywidgets.DatePicker(description=f"{_short(field.title)}{optional}")
+        title = f"{escape(_short(field.title))}{_optional(field)}"
+        picker = ipywidgets.DatePicker(description=title, description_allow_html=True)
         with suppress(ValueError, TypeError):
             picker.value = dt.date.fromisoformat(field.default)
         picker.add_class("agentnb-text")
