@@ -23,7 +23,7 @@ from .api_server import says
 _OTHERS = {
     *("_Use.__exit__", "Span.__exit__", "_Guard.__exit__", "OpeningLock.__exit__"),
     *("Entry.__exit__", "Watchdog.__exit__", "_Watching.__exit__", "_Loan.__exit__"),
-    *("OpenSpan.__exit__", "_Streaming.__exit__", "_Set.__exit__", "insert.__exit__"),
+    *("OpenSpan.__exit__", "Streaming.__exit__", "_Set.__exit__", "insert.__exit__"),
     *("FrozenClock.__exit__", "Unit.__exit__"),
     *("Call.__exit__", "Explained.__exit__", "Translated.__exit__"),
     *("AwaitedTransaction.__aexit__", "InlineWorker.__exit__", "Signals.__exit__"),

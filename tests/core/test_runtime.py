@@ -30,7 +30,7 @@ def runtime():
 
 
 def names(tracer):
-    return {(span.service, span.name) for span in tracer.recent(100)}
+    return {(span.service, span.name) for span in tracer.recent(1000)}
 
 
 def stamps(caplog):
@@ -129,6 +129,7 @@ def test_all_services_of_a_hub_share_its_tracer_redactor_and_logs(tmp_path, capl
     with agentnb.connect(home=tmp_path / ".agentnb", start=tmp_path) as hub:
         hub.db.query("select 1")
         hub.cache.set("k", 1)
+        hub.redis.get("k")
         hub.events.publish("c", 1)
         hub.queue("q").add(1)
         hub.workflows.agent("echo")(lambda task: task.data)

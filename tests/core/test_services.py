@@ -41,7 +41,7 @@ def hub(tmp_path):
 def test_each_service_has_an_entry_and_a_name_of_its_own():
     entries = {one for one in vars(services).values() if isinstance(one, Service)}
     assert entries == set(SERVICES)
-    assert len({one.name for one in SERVICES}) == len(SERVICES) == 15
+    assert len({one.name for one in SERVICES}) == len(SERVICES) == 17
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=[one.name for one in SERVICES])
@@ -70,10 +70,15 @@ def test_every_service_is_opened_by_a_property_of_the_hub(hub):
             hub.queues,
         ),
         *(hub.workflows, hub.files, hub.docker, hub.apis, hub.github, hub.websockets),
+        hub.mcp_servers,
     }
+    hub.tools("files")
     assert hub.repo("x") is not None
     assert set(hub._opened) == {one.name for one in SERVICES}
-    assert opened == set(hub._opened.values()) - {hub._opened["repositories"]}
+    assert opened == set(hub._opened.values()) - {
+        hub._opened["repositories"],
+        hub._opened["tools"],
+    }
 
 
 def test_a_service_is_closed_before_those_that_it_stands_on(hub):

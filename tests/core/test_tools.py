@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import subprocess
@@ -285,7 +286,7 @@ def test_an_agent_of_pydantic_ai_takes_the_tools_as_they_are(hub):
     tools = [one for one in hub.tools("files") if one.name == "file_list"]
     model = TestModel()
     bot = Agent(model, tools=tools)
-    assert "notes.txt" in bot.run_sync("look").output
+    assert "notes.txt" in asyncio.run(bot.run("look")).output
     (shown,) = model.last_model_request_parameters.function_tools
     assert (shown.name, shown.description.splitlines()[0]) == (
         "file_list",

@@ -196,14 +196,7 @@ def _toolbox(hub: Hub) -> Toolbox:
     return Toolbox(hub)
 
 
-TOOLS: Service[Toolbox] = Service(
-    "tools",
-    _toolbox,
-    settings=(
-        *("database_url", "db_rows", "file_size", "git_filters", "git_protected", "home"),
-        "workspace",
-    ),
-)
+TOOLS: Service[Toolbox] = Service("tools", _toolbox)  # its settings are read with each offer
 
 
 def _mcp(hub: Hub) -> MCPClients:

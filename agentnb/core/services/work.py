@@ -145,6 +145,8 @@ WORKFLOWS: Service[Orchestrator] = Service(
     make_workflows,
     settings=(
         *("database_url", "db_max_bytes", "db_rows", "db_timeout", "executor", "home"),
+        "workspace",
+        *("duck_dirs", "duck_memory"),
         "key_prefix",
         *("key_ttl", "workflow_lease", "workflow_payload"),
     ),
