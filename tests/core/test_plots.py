@@ -107,6 +107,18 @@ def test_every_form_is_drawn_three_times_and_shows_hostile_text_as_text(kind):
     assert "rows without a value left out" in made.caption or kind == "bar"
 
 
+def test_a_result_draws_times_that_sqlite_has_as_text_as_its_database_does():
+    start = dt.datetime(2026, 1, 1)
+    found = [{"t": start + dt.timedelta(hours=n), "d": start.date(), "n": n} for n in range(60)]
+    with Database("sqlite://") as database:
+        database.load(found, "t")
+        result = database.query("select * from t")
+        for x in ("t", "d"):
+            drawn = database.plot("select * from t", x, "n").spec
+            assert drawn["encoding"]["x"]["type"] == "temporal"
+            assert result.plot(x, "n").spec == drawn
+
+
 @pytest.mark.parametrize("kind", ["bar", "box"])
 def test_what_is_drawn_has_colors_of_its_own_as_it_keeps_them_when_the_theme_changes(kind):
     made = Result(COLUMNS, rows()).plot("city", "r", kind=kind)

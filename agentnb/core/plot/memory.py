@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import Counter, defaultdict
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["axis_of", "draw"]
 
 _DAY = 86_400.0
+_BEGINS_WITH_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").match
 
 
 def axis_of(values: Iterable[Any]) -> Axis:
     """Return what a column holds: numbers, times, or text.
 
+    SQLite has times as text, as ISO 8601 has them.
+
     >>> axis_of([1, None, 2.5]), axis_of([dt.date(2026, 1, 1)]), axis_of(["a", 1]), axis_of([])
     ('number', 'time', 'text', 'text')
+    >>> axis_of(["2026-01-01 12:00:00"]), axis_of(["2026-01-01", "soon"]), axis_of(["2026"])
+    ('time', 'text', 'text')
     """
     found: set[Axis] = set()
     for value in values:
@@ -42,7 +49,7 @@ def axis_of(values: Iterable[Any]) -> Axis:
             continue
         if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
             found.add("number")
-        elif isinstance(value, dt.date):
+        elif _moment(value) is not None:
             found.add("time")
         else:
             return "text"
@@ -79,11 +86,12 @@ def draw(asked: Asked, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) 
 
 def _number(value: Any) -> float | None:
     """Return a number, a time as seconds since 1970, or None for what is no finite number."""
-    if isinstance(value, dt.datetime):
-        zoned = value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+    moment = _moment(value)
+    if isinstance(moment, dt.datetime):
+        zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
         return zoned.timestamp()
-    if isinstance(value, dt.date):
-        return (value.toordinal() - dt.date(1970, 1, 1).toordinal()) * _DAY
+    if moment is not None:
+        return (moment.toordinal() - dt.date(1970, 1, 1).toordinal()) * _DAY
     if value is None or isinstance(value, (str, bytes)):
         return None
     try:
@@ -91,6 +99,15 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _moment(value: Any) -> dt.date | None:
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and _BEGINS_WITH_DAY(value):
+        with suppress(ValueError):
+            return dt.datetime.fromisoformat(value)
+    return None
 
 
 def _text(value: Any, null: str | None = None) -> str | None:
