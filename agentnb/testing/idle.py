@@ -139,8 +139,8 @@ def run_until_idle(
             if run.run_due():  # what was busy at the first look has added it
                 continue
             raise RejectedError(stuck, service="testing", hint=_HINT)
-        if skip and HubClock(hub).skip():
-            continue
+        if skip and (HubClock(hub).skip() or run.run_due() or run.busy()):
+            continue  # a rate that had no room at the first look may have some now
         return run.report()
 
 
@@ -236,8 +236,8 @@ class _Run:
     def stuck(self) -> str | None:
         """Return why work waits that nobody will run; None where there is none."""
         for one in self._overview():
-            waiting = one.counts.waiting
-            runs = one.workers or one.queue.current is not None
+            waiting = 0 if one.workers else one.counts.waiting  # else it is busy, or has a rate
+            runs = one.queue.current is not None
             if waiting and not (runs and wait_for_rates(one)):
                 why = one.no_progress or "this process has no processor for it"
                 noun = "job" if waiting == 1 else "jobs"
@@ -247,7 +247,8 @@ class _Run:
             return None
         runs_later = rated_agents(workflows)
         if runs_later:
-            runs_later &= self._agents_here(workflows) | self._served(workflows)
+            runs_later &= self._agents_here(workflows)
+        runs_later |= self._served(workflows)
         for number, name, agent, state in self._tasks(workflows):
             if state == "waiting" and agent not in runs_later:
                 why = workflows.get(number).why_waiting() or f"there is no agent {agent}"

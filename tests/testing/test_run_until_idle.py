@@ -10,7 +10,8 @@ import pytest
 from agentnb.core.errors import DeadlineExceeded, RejectedError
 from agentnb.core.queue import processor
 from agentnb.core.workflow import Task, agent
-from agentnb.testing import isolated_hub, run_agent, run_until_idle
+from agentnb.testing import HubClock, idle, isolated_hub, run_agent, run_until_idle
+from agentnb.testing.work import agents_worker
 
 
 def module(**names):
@@ -261,6 +262,50 @@ def test_tasks_that_wait_for_a_rate_are_delayed_and_skipped_to(hub, worker):
     assert run_until_idle(hub, skip=True).delayed == 0
     assert sorted(asked) == [*"abcde"]
     assert hub.workflows.get(workflow.id).state == "completed"
+
+
+def test_a_task_whose_rate_gets_room_during_the_look_for_delayed_work_is_run(
+    hub, clock, monkeypatch
+):
+    asked = []
+
+    def ask(task):
+        asked.append(task.name)
+        if task.name == "a":
+            clock.advance(2)
+
+    hub.workflows.agent("ask")(ask)
+    hub.workflows.limit("ask", 2, per=3600)
+    hub.workflows.create("w", [Task(name, agent="ask") for name in "abcd"])
+    assert run_until_idle(hub).delayed == 2
+    clock.advance(3599)  # in the place of a there is room, in that of b a second later
+
+    class LateClock(HubClock):
+        def skip(self):
+            self.advance(1)
+            return super().skip()
+
+    monkeypatch.setattr("agentnb.testing.idle.HubClock", LateClock)
+    assert run_until_idle(hub, skip=True).delayed == 0
+    assert asked == [*"abcd"]
+
+
+def test_work_of_a_worker_is_not_refused_when_its_rate_gets_room_during_the_look(
+    hub, clock, monkeypatch
+):
+    hub.workflows.agent("ask")(lambda task: task.name)
+    hub.workflows.limit("ask", 1, per=3600)
+    hub.workflows.create("w", [Task("a", agent="ask"), Task("b", agent="ask")])
+    assert run_until_idle(hub).delayed == 1
+    look = idle._Run.stuck
+
+    def late(run):
+        clock.advance(3600)
+        return look(run)
+
+    monkeypatch.setattr(idle._Run, "stuck", late)
+    with agents_worker(hub.workflows, ["ask"]):  # it takes nothing yet
+        assert run_until_idle(hub).delayed == 1
 
 
 def test_a_rate_does_not_hide_that_a_queue_is_paused(hub):
