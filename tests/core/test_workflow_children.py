@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from agentnb.core.errors import RejectedError
 from agentnb.core.workflow import Task, TaskFailed
 from agentnb.core.workflow import children as children_module
 from tests.waiting import until
@@ -172,6 +173,54 @@ def test_a_retry_runs_children_again_that_did_not_complete(workflows):
     made.retry()
     assert made.wait(20).result["t"] == 7
     assert made.task("done").attempt == 1
+
+
+def test_a_retry_from_a_step_removes_the_children_that_were_spawned_after_it(workflows):
+    plans = [[1], [5, 6]]
+
+    @workflows.agent("twice")
+    def twice(task, ctx):
+        return ctx.spawn(
+            Task(f"{task.name}-of-{task.data}", agent="double", data=task.data)
+        ).result()
+
+    def plan(_, ctx):
+        first = ctx.spawn(Task("first", agent="double", data=7)).result()
+        parts = ctx.step("parts", lambda: plans.pop(0))
+        return [first, *ctx.map("twice", parts), ctx.spawn(Task("last", agent="hold")).result()]
+
+    made = start(workflows, plan)
+    until(lambda: states(made).get("last") == states(made)["t"] == "parked")
+    first = made.task("first").finished
+    made.retry("t", from_step="parts")
+    until(lambda: "twice-2" in states(made) and states(made).get("last") == "parked")
+    made.answer("last", "go on", 1)
+    result = made.wait(20).result
+    assert result["t"] == [14, 10, 12, 1]
+    assert "twice-1-of-1" not in result
+    assert made.task("first").finished == first  # it was spawned before the step
+
+
+def test_a_retry_from_a_step_is_refused_while_a_child_of_it_runs(workflows):
+    running, go = threading.Event(), threading.Event()
+
+    @workflows.agent("slow")
+    def slow(_):
+        running.set()
+        go.wait(20)
+
+    def plan(_, ctx):
+        return ctx.map("slow", ctx.step("parts", lambda: [1]))
+
+    made = start(workflows, plan)
+    try:
+        assert running.wait(20)
+        until(lambda: states(made)["t"] == "parked")
+        with pytest.raises(RejectedError, match="child slow-1 of task t is running"):
+            made.retry("t", from_step="parts")
+    finally:
+        go.set()
+    assert made.wait(20).result["t"] == [None]
 
 
 def test_children_are_cancelled_with_the_workflow(workflows):

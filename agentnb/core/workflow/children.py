@@ -145,7 +145,8 @@ def _check_same(
         raise UsageError(
             f"child {name!r} ({number}) is there with {what}: its name should say what it is",
             service="workflow",
-            hint="keep what children are made of in a step: ctx.step('plan', plan)",
+            hint="keep what children are made of in a step: ctx.step('plan', plan); "
+            f"workflow.retry({ref.name!r}, from_step=STEP) makes those after it again",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import NotFoundError, did_you_mean
+from agentnb.core.errors import NotFoundError, RejectedError, did_you_mean
 from agentnb.core.workflow.spec import shown
 from agentnb.core.workflow.transactions import plain
 
@@ -21,6 +21,28 @@ union all select created from {task_wait} where task_id = :id and name = :step
 _FROM = tuple(
     f"delete from {{{table}}} where task_id = :id and created >= :created"
     for table in ("task_step", "task_wait")
+)
+# Its children that were made after that, and theirs, however deep.
+_KIDS = """
+with recursive kids(id) as (
+  select id from {task} where parent = :id and created >= :created
+  union select t.id from {task} t join kids k on t.parent = k.id
+) select id from kids
+"""
+_RUNNING = f"select name from {{task}} where id in ({_KIDS}) and state = 'active' order by place"
+_LESS = f"""
+update {{workflow}} set pending = pending - (select count(*) from {{task}} where id in ({_KIDS})
+  and state not in ('completed', 'failed', 'cancelled', 'skipped')) where id = :workflow
+"""
+_REMOVE = tuple(
+    f"delete from {{{table}}} where {column} in ({_KIDS})"
+    for table, column in (
+        ("task_step", "task_id"),
+        ("task_wait", "task_id"),
+        ("pulse", "task_id"),
+        ("stream", "task_id"),
+        ("task", "id"),
+    )
 )
 _NAMES = """
 select name from (select name, created from {task_step} where task_id = :id
@@ -42,18 +64,39 @@ def forget(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> 
 
 
 def forget_from(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> None:
-    """Forget the result of a step or the answer of a wait, and all that were kept after it.
+    """Forget the result of a step or the answer of a wait, and all that was made after it.
+
+    The children that were spawned after it are removed, with all that they kept: what is spawned
+    of another result would be refused beside them.
 
     Raises
     ------
     NotFoundError
         It has no such step.
+    RejectedError
+        One of these children is running.
     """
     row = tx.row(_WHEN, id=task[0], step=plain(str(step)))
     if row is None:
         raise _missing(tx, workflow, task, step)
+    _remove_children(tx, workflow, task, row[0])
     for statement in _FROM:
         tx.run(statement, id=task[0], created=row[0])
+
+
+def _remove_children(tx: Transaction, workflow: str, task: tuple[Any, ...], created: float) -> None:
+    """Remove the children of a task that were spawned at some time or later."""
+    since = {"id": task[0], "created": created}
+    running = tx.row(_RUNNING, **since)
+    if running is not None:
+        raise RejectedError(
+            f"child {running[0]} of task {task[1]} is running, and would be made again",
+            service="workflow",
+            hint=f"wait until it has ended, or workflow.cancel() (%workflow cancel {workflow})",
+        )
+    tx.run(_LESS, workflow=workflow, **since)
+    for statement in _REMOVE:
+        tx.run(statement, **since)
 
 
 def _missing(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str) -> NotFoundError:

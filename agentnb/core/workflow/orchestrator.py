@@ -913,13 +913,14 @@ class Orchestrator(AgentLimits, WorkflowControls):
             whose result could not be kept, runs again if it is named here.
         from_step
             A step of the task, or a wait: its kept result and those that were kept after it are
-            forgotten, answers too. A task that waits, is delayed or parked runs again, too, as
-            soon as a worker has it.
+            forgotten, answers too, and the children that it has spawned since are removed. A task
+            that waits, is delayed or parked runs again, too, as soon as a worker has it.
 
         Raises
         ------
         NotFoundError, RejectedError
-            There is no such workflow, task or step; it has not failed.
+            There is no such workflow, task or step; it has not failed; a child that would be
+            removed is running.
         UsageError
             A step is given without its task.
         """
