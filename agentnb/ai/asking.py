@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from agentnb.ai.words import words_of_event
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, DeadlineExceeded, UnavailableError
 from agentnb.core.failure import words_of
+from agentnb.core.redact import Redactor
 from agentnb.core.workflow.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Generator, Sequence
+    from collections.abc import AsyncIterable, Generator, Sequence
 
     from pydantic_ai.messages import AgentStreamEvent
     from pydantic_ai.models import Model
@@ -32,6 +34,10 @@ __all__ = ["Question"]
 
 _EVERY = 0.1
 _MOST_BYTES = 8_000_000
+_TRIES = 5
+"""Calls of a tool in a row that may fail: a model mends its SQL by what the error says."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What would clear a terminal, or write over what is above."""
 
 
 @dataclass
@@ -51,7 +57,7 @@ class Question:
     timeout
         Seconds that it may take; None for no limit.
     redactor
-        Masks secrets in errors.
+        Masks secrets in the words and in errors: a server that was sent the key can say it.
 
     Attributes
     ----------
@@ -68,7 +74,7 @@ class Question:
     tools: Sequence[Tool] = ()
     system: str | None = None
     timeout: float | None = None
-    redactor: Callable[[str], str] = str
+    redactor: Redactor = field(default_factory=Redactor)
     output: str | None = None
     called: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -89,16 +95,22 @@ class Question:
             It could not be asked, or broke off; `DeadlineExceeded` after the time-out.
         """
         ended = run_in_thread(self._run, name="ai-question")
+        held = ""
         try:
             while True:
                 found: str | BaseException | None = ""
                 with suppress(queue.Empty):
                     found = self._coming.get(timeout=_EVERY)
+                if not isinstance(found, str) and held:
+                    yield self.redactor(held)
                 if found is None:
                     return
                 if isinstance(found, BaseException):
                     raise self._explained(found) from found
-                yield found
+                held += _CONTROL.sub("", found)
+                size = len(held) - self.redactor.begun(held)
+                words, held = held[:size], held[size:]
+                yield self.redactor(words)
         finally:
             self._cancel()
             with suppress(Exception):
@@ -120,7 +132,15 @@ class Question:
 
     async def _ask(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        bot = Agent(self.model, instructions=self.system, tools=[self._tool(t) for t in self.tools])
+        tools = [self._tool(one) for one in self.tools]
+        bot = Agent(
+            self.model,
+            instructions=self.system,
+            tools=tools,
+            retries=_TRIES,
+            # A busy model may want minutes: the error says for how long, and a person decides.
+            model_settings={"max_retries": 0},
+        )
 
         async def hear(_: Any, events: AsyncIterable[AgentStreamEvent]) -> None:
             size = 0
@@ -142,7 +162,7 @@ class Question:
             done = await bot.run(self.prompt, event_stream_handler=hear)
         used = done.usage
         self.usage = Usage(used.requests, used.input_tokens, used.output_tokens)
-        self.output = str(done.output)
+        self.output = self.redactor(str(done.output))
 
     @staticmethod
     def _tool(tool: Tool) -> ModelTool[Any]:
@@ -174,5 +194,7 @@ class Question:
         if isinstance(error, ModelHTTPError | ModelAPIError | AgentRunError):
             busy = getattr(error, "retry_after", None)
             hint = "run the cell again" if busy is None else f"run the cell again in {busy:g} s"
+            if isinstance(error, ModelAPIError) and not isinstance(error, ModelHTTPError):
+                hint = "check the address, AGENTNB_LLM_URL or --url; then run the cell again"
             return UnavailableError(self.redactor(words_of(error)), service="llm", hint=hint)
         return error

@@ -324,6 +324,22 @@ class Redactor:
         if len(value) >= self._SHORTEST:
             self._values.add(value)
 
+    def begun(self, text: str) -> int:
+        """Return how many characters at the end of a text may begin a known secret.
+
+        A text that comes in pieces is shown without them until the next piece.
+
+        >>> Redactor(["hunter22"]).begun("it is hunt"), Redactor(["hunter22"]).begun("it is h")
+        (4, 0)
+        """
+        found = 0
+        for value in self._values:
+            for size in range(min(len(value) - 1, len(text)), max(found, self._SHORTEST - 1), -1):
+                if text.endswith(value[:size]):
+                    found = size
+                    break
+        return found
+
     def __call__(self, text: str) -> str:
         """Return the text with every secret masked."""
         if len(self._longest_first) != len(self._values):

@@ -1,13 +1,14 @@
-"""The line below the traceback of a failed cell that names ``%trace``."""
+"""The line about ``%trace`` below a failed cell, and questions that end in a question mark."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TraceHint"]
+__all__ = ["TraceHint", "keep_question"]
 
 _LINE = "\x1b[2m%trace shows what it caused\x1b[0m"
 
@@ -44,3 +45,19 @@ class TraceHint:
         self.on = False
         if vars(self._shell).get("_showtraceback") is self._own:
             self._shell._showtraceback = self._former  # noqa: SLF001 - as above
+
+
+# As IPython does it, which takes a line that ends in "?" for a look at a name.
+_QUESTION = re.compile(r"%ai[ \t]+(?!help\b)(?P<text>\S.*\?)[ \t]*\n?")
+
+
+def keep_question(lines: list[str]) -> list[str]:
+    r"""Return the lines of a cell with a question on the line of ``%ai`` as a call of the magic.
+
+    >>> keep_question(["%ai Why is it blue?"]), keep_question(["%ai?"])
+    (["get_ipython().run_line_magic('ai', 'Why is it blue?')\n"], ['%ai?'])
+    """
+    found = _QUESTION.fullmatch(lines[0]) if lines else None
+    if found is None:
+        return lines
+    return [f"get_ipython().run_line_magic('ai', {found['text']!r})\n", *lines[1:]]

@@ -35,7 +35,7 @@ PUBLIC = {
     "SpanExport": "aflush astop dropped error exported flush reason stop target waiting",
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
-    "Redactor": "add",
+    "Redactor": "add begun",
     "Table": "arrow column columns df dicts display empty formats header kinds note pl rows",
     # Beside the names of redis-py's client.
     "RedisClient": """

@@ -63,6 +63,41 @@ def test_the_model_is_given_the_tools_that_were_asked_for_and_told_of_errors(
     assert names == ["db_schema", "db_query", "file_list", "file_read"]
 
 
+def test_a_server_that_says_the_key_or_clears_the_screen_is_masked(ask, shown, shell):
+    # Its words come one by one, and the key in two of them.
+    ask([f"the key is {KEY[:9]} and {KEY}, {KEY[:6]}\x1b[2J\rend"])
+    printed = shown("%%ai --as answer\nhi")
+    assert printed.startswith(f"the key is {KEY[:9]} and ••••••, {KEY[:6]}[2Jend\n[fake; ")
+    assert KEY not in shell.user_ns["answer"]
+
+
+def test_a_secret_that_comes_in_pieces_is_masked():
+    from pydantic_ai.models.function import FunctionModel
+
+    from agentnb.ai.asking import Question
+    from agentnb.core.redact import Redactor
+
+    async def stream(*_):
+        for at in range(0, len(KEY), 4):
+            yield KEY[at : at + 4]
+        yield f" and {KEY[:8]}"
+
+    question = Question(FunctionModel(stream_function=stream), "hi", redactor=Redactor([KEY]))
+    assert "".join(question.words()) == f"•••••• and {KEY[:8]}"
+
+
+def test_a_password_in_the_line_is_refused(run):
+    with pytest.raises(UsageError, match="would be saved"):
+        run("%%ai --url http://u:hunter22pw@localhost/v1\nhi")
+
+
+def test_an_address_that_does_not_answer_says_where_it_is_set(ask, run):
+    ask([])
+    with pytest.raises(UnavailableError) as caught:
+        run("%%ai --url http://127.0.0.1:1/v1\nhi")
+    assert "AGENTNB_LLM_URL" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "words"),
     [
@@ -74,11 +109,12 @@ def test_the_model_is_given_the_tools_that_were_asked_for_and_told_of_errors(
     ],
 )
 def test_what_fails_says_what_to_do(ask, run, chat_api, answer, error, words):  # noqa: F811
-    ask(lambda _: chat_api.Answer(**answer))
+    api = ask(lambda _: chat_api.Answer(**answer))
     with pytest.raises(error, match=words) as caught:
         run("%%ai --timeout 0.5\nhi" if answer.get("hangs") else "%%ai\nhi")
     assert caught.value.hint
     assert KEY not in str(caught.value) + caught.value.hint
+    assert len(api.requests) == 1  # a person decides when it is asked again
 
 
 @pytest.mark.parametrize(
@@ -101,6 +137,8 @@ def test_a_question_may_stand_on_the_line(ask, shown):
     api = ask(["one"])
     assert shown("%ai Why is it blue?").startswith("one\n[fake;")
     assert api.requests[0]["messages"][-1]["content"] == "Why is it blue?"
+    shown("%ai?")  # the help of the magic, as of any other
+    assert len(api.requests) == 1
 
 
 def test_without_a_model_the_error_says_where_to_name_one(run, monkeypatch):

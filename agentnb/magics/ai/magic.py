@@ -10,6 +10,7 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from agentnb.core.errors import UsageError
 from agentnb.core.llm import require_ai
+from agentnb.core.redact import has_password
 from agentnb.core.table import Table
 from agentnb.magics.ai.grammar import CELL, GRAMMAR
 from agentnb.magics.ai.show import LiveAnswer
@@ -80,6 +81,12 @@ class AiMagic(Magic):
                 f"a question has 1 to {_LONGEST:,} characters, got {len(prompt):,}",
                 service="llm",
                 hint="write it below the line %%ai",
+            )
+        if has_password(str(options.get("url", ""))):
+            raise UsageError(
+                "a password in a magic's line would be saved with the notebook",
+                service="llm",
+                hint="put it into .env: AGENTNB_LLM_URL=..., AGENTNB_LLM_KEY=...",
             )
         require_ai("%%ai")
         from agentnb.ai.asking import Question
