@@ -121,6 +121,8 @@ def test_a_failure_that_the_parent_was_given_does_not_fail_the_workflow(workflow
     made.wait(20)
     assert made.result["t"] == "child bad of task t failed: ValueError: no 7"
     assert states(made) == {"t": "completed", "bad": "failed"}
+    with pytest.raises(RejectedError, match="task bad is failed, and task t was told"):
+        made.retry("bad")
 
 
 def test_a_failure_that_nobody_was_given_fails_the_workflow(workflows):

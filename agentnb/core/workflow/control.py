@@ -171,6 +171,8 @@ class Control:
                     return self._again_now(tx, workflow, found, from_step)
                 bad = [row for row in rows if row[0] == found[0] and (row in bad or row[8])]
             if not bad and (task is not None or state != "cancelled"):
+                if task is not None:
+                    _refuse_told(rows, found)
                 what = f"task {task}" if task is not None else f"workflow {workflow}"
                 raise RejectedError(
                     f"{what} has not failed: there is nothing to retry",
@@ -302,6 +304,18 @@ _TASKS = (
 _ONE = "select id, name, state, place, frees from {task} where workflow_id = :id"
 _BY_NAME = f"{_ONE} and name = :task"
 _BY_ID = f"{_ONE} and id = :task"
+
+
+def _refuse_told(rows: list[tuple[Any, ...]], task: tuple[Any, ...]) -> None:
+    """Refuse to retry a child whose failure its parent was given, and has gone on with."""
+    told = [row[9] for row in rows if row[0] == task[0] and row[10]]
+    for _, parent, state, *_ in [row for row in rows if row[0] in told]:
+        again = f"workflow.retry({parent!r}, from_step=STEP) makes what it did after STEP again"
+        raise RejectedError(
+            f"task {task[1]} is {task[2]}, and task {parent} was told and has gone on",
+            service="workflow",
+            hint="make another workflow" if state == "completed" else again,
+        )
 
 
 def _with_needs(rows: list[tuple[Any, ...]], names: set[str]) -> set[str]:
