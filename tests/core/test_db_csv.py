@@ -29,6 +29,10 @@ def loaded(path):
     ('a;b\n"1;5";"x\ny"\n', {"a": "1;5", "b": "x\ny"}),
     ("a\n1;5\n", {"a": "1;5"}),
     ('"a,b"\n"1,5"\n', {"a,b": "1,5"}),
+    ("a;b\n1.234;x\n1,5;y\n", {"a": "1.234", "b": "x"}),
+    ("a;b\n1.234;1,5\n2.000;2,5\n", {"a": "1.234", "b": 1.5}),
+    ("a;b\n1.234;1,5\n2.5;2,5\n", {"a": 1.234, "b": 1.5}),
+    ("a;b\n1.234;x\n", {"a": 1.234, "b": "x"}),
 ])  # fmt: skip
 def test_the_separator_is_told_by_the_first_lines(tmp_path, text, first):
     path = tmp_path / "x.csv"
@@ -50,6 +54,14 @@ def test_another_encoding_is_refused_and_not_guessed(tmp_path):
     with pytest.raises(UsageError, match="cannot be read") as caught:
         loaded(path)
     assert "iconv" in caught.value.hint
+
+
+def test_a_quote_that_is_never_closed_does_not_take_the_rest_of_the_file(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('a,b\n1,"x\n2,y\n3,z\n')
+    with pytest.raises(UsageError, match="cannot be read") as caught:
+        loaded(path)
+    assert "double quote" in caught.value.hint
 
 
 def test_tabs_and_gzip_are_read_by_their_names_and_a_broken_file_is_refused(tmp_path):

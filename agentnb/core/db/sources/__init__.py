@@ -92,7 +92,16 @@ def _file(path: Path) -> Source:
         return reader(path)
     except (UnicodeError, csv.Error, json.JSONDecodeError, EOFError, gzip.BadGzipFile) as error:
         raise UsageError(
-            f"{path} cannot be read: {error}",
-            service="db",
-            hint="check its format, and that it is UTF-8: iconv -f LATIN1 -t UTF-8 FILE",
+            f"{path} cannot be read: {error}", service="db", hint=_repair(error, packed=packed)
         ) from error
+
+
+def _repair(error: Exception, *, packed: bool) -> str:
+    """Return how a file is made readable."""
+    if isinstance(error, UnicodeError):
+        return "make it UTF-8: iconv -f LATIN1 -t UTF-8 FILE"
+    if isinstance(error, csv.Error):
+        return 'close each value that begins with a double quote; a quote in a value is ""'
+    if packed:
+        return "it is cut off or damaged: fetch it again"
+    return "check its format"

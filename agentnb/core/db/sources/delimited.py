@@ -25,6 +25,7 @@ __all__ = ["read_csv"]
 _REAL = re.compile(r"-?(0|[1-9][0-9]*|(?=\.[0-9]))(\.[0-9]*)?([eE][-+]?[0-9]+)?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _COMMA = re.compile(r"-?[0-9]+,[0-9]+", re.ASCII)
+_GROUPED = re.compile(r"-?[0-9]{1,3}(\.[0-9]{3})+", re.ASCII)  # 1.234: thousands, by a comma
 _SEPARATORS = (",", ";", "\t", "|")
 _LINES = 50  # that the separator is told by
 _LARGEST_CELL = 2**31 - 1
@@ -59,6 +60,9 @@ def read_csv(path: Path) -> Source:
                 )
             for guess, text in zip(kinds, row, strict=False):
                 guess.see(text)
+    commas = any(guess.commas for guess in kinds)
+    for guess in kinds:
+        guess.settle(commas=commas)
 
     def rows() -> Iterator[list[Any]]:
         converters = [guess.convert for guess in kinds]
@@ -92,7 +96,8 @@ class _Form:
     def reader(self, file: TextIO) -> Any:
         """Return a reader of its lines, whose cells may be of any size."""
         csv.field_size_limit(_LARGEST_CELL)  # of the process: there is no other
-        return csv.reader(file, delimiter=self.separator)
+        # Otherwise a quote that is never closed takes the rest of the file for one value.
+        return csv.reader(file, delimiter=self.separator, strict=True)
 
 
 def _opened(path: Path, encoding: str, *, packed: bool) -> TextIO:
@@ -199,10 +204,16 @@ class _Guess:
         self._decimal_comma = decimal_comma
         self._seen = False
         self._exact = True  # no integer so far that would change as a real
+        self.commas = self._grouped = self._points = False
 
     def see(self, text: str) -> None:
         if not text:
             return
+        if self._decimal_comma:
+            grouped = _GROUPED.fullmatch(text) is not None
+            self.commas = self.commas or _COMMA.fullmatch(text) is not None
+            self._grouped = self._grouped or grouped
+            self._points = self._points or ("." in text and not grouped)
         while self._left:
             try:
                 value = self._left[0][1](self._pointed(text))
@@ -220,6 +231,11 @@ class _Guess:
         # An integer is a real, too; the others share no values.
         widens = bool(self._left) and self._left[0][0] == "real" and self._exact
         if self._seen and not widens:
+            self._left.clear()
+
+    def settle(self, *, commas: bool) -> None:
+        """Take 1.234 for text where it may be 1234: beside 1,5 in this or in another column."""
+        if self._grouped and (self.commas or (commas and not self._points)):
             self._left.clear()
 
     @property
