@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from agentnb.core.cache.codec import Codec
@@ -104,3 +107,19 @@ def test_a_frame_is_cached_like_any_other_value(cache):
     first.loc[0, "a"] = 100
     pd.testing.assert_frame_equal(cache.get_or_set("frame", load), pd.DataFrame({"a": range(3)}))
     assert runs == [1]
+
+
+def test_periods_and_intervals_come_back_in_another_process(codec, tmp_path):
+    index = pd.period_range("2026-01", periods=2, freq="M", name="month")
+    frame = pd.DataFrame({"p": index, "i": pd.interval_range(0, 2)}, index=index)
+    (tmp_path / "data").write_bytes(codec.encode_and_decode([frame, index])[0])
+    code = (
+        "import sys; from agentnb.core.cache.codec import Codec; "
+        "frame, index = Codec().decode(open(sys.argv[1], 'rb').read()); "
+        "print(frame.index.dtype, index.dtype, *frame.dtypes)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "data"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split(maxsplit=3)[:3] == ["period[M]"] * 3
+    assert "interval[int64" in done.stdout

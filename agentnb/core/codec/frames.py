@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from agentnb.core.codec.errors import UnstorableError
@@ -71,6 +72,8 @@ def encode_frame(frame: Any, kind: bytes) -> tuple[bytes, Any]:
 
 def decode_frame(data: bytes, kind: bytes) -> Any:
     """Return the frame of bytes that `encode_frame` made."""
+    if kind == _PANDAS:
+        _register_types()
     table = need("pyarrow.ipc").open_stream(data).read_all()
     if kind == _PANDAS:
         return table.to_pandas()
@@ -79,6 +82,13 @@ def decode_frame(data: bytes, kind: bytes) -> Any:
         note = (table.schema.metadata or {}).get(b"note", b"").decode()
         return Table(table.column_names, list(zip(*columns, strict=True)), note=note)
     return need("polars").from_arrow(table) if kind == _POLARS else table
+
+
+@cache
+def _register_types() -> None:
+    """Let Arrow know the periods and intervals of pandas, which come as bare numbers otherwise."""
+    pandas = need("pandas")
+    need("pyarrow").array(pandas.period_range("2000", periods=1, freq="D"))
 
 
 def _arrow(frame: Any, kind: bytes) -> Any:
