@@ -53,6 +53,23 @@ def test_a_name_is_an_input_where_it_is_read_before_it_is_assigned(source, read)
     assert names_read(source) - {"int"} == set(read.split()) - {"int"}
 
 
+MAGIC = "get_ipython().run_line_magic('db', {text!r})"
+
+
+def test_the_texts_of_magics_and_what_is_filled_into_commands_are_read():
+    line = MAGIC.format(text="select a from orders where eur > :least")
+    assert {"orders", "least"} <= names_read(f"x = {line}")
+    assert "orders" not in names_read(f"orders = 1\n{line}")
+    assert {"orders", "least"} <= names_read(f"def f():\n    return {line}")
+    block = "get_ipython().run_cell_magic('db', '', 'from orders')"
+    assert {"orders"} <= names_read(block)
+    command = "get_ipython().system('ls $folder {name}.csv other')"
+    assert names_read(command) == {"get_ipython", "folder", "name"}
+    names = {"orders": 1, "least": 2}
+    exec(f"def f():\n    return {line}", names)
+    assert inputs_of("f()", names, ()) == {"f", "orders", "least"}
+
+
 def test_a_function_of_the_notebook_brings_what_it_reads():
     names = {"factor": 2, "other": 3}
     exec("def twice(a):\n    return [a * factor for _ in helper()]", names)

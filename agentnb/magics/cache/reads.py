@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import re
 import symtable
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,12 @@ __all__ = ["inputs_of", "names_read"]
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _COMPREHENSIONS = frozenset({"listcomp", "setcomp", "dictcomp", "genexpr"})
+
+# IPython's forms of ``%magic``, ``%%magic``, ``!command`` and ``x = !command``.
+_MAGICS = frozenset({"run_line_magic", "run_cell_magic"})
+_COMMANDS = frozenset({"system", "getoutput"})
+_WORD = re.compile(r"[^\W\d]\w*")
+_FILLED_IN = re.compile(r"\$[^\W\d]\w*|\{[^{}]*\}")
 
 _ALIKE = {
     "AsyncFor": "For",
@@ -29,13 +36,17 @@ def names_read(source: str) -> set[str]:
     """Return the names that a cell reads before it has assigned them itself.
 
     Names in functions count unless the cell assigns them anywhere, since they are read later.
+    Magics find names in their texts, such as ``:least`` and frames in the SQL of ``%db``: each word
+    of these counts.
 
     >>> sorted(names_read("x = x + k; y = x; later = lambda: w + late; late = [y * f for y in df]"))
     ['df', 'f', 'k', 'w', 'x']
     """
     reader = _Reader()
-    reader.visit(ast.parse(source))
+    tree = ast.parse(source)
+    reader.visit(tree)
     later = _read_in_functions(symtable.symtable(source, "<cell>", "exec"))
+    later.update(*(_read_by_magic(node) for node in ast.walk(tree) if isinstance(node, ast.Call)))
     return reader.read | (later - reader.assigned)
 
 
@@ -67,7 +78,30 @@ def inputs_of(source: str, namespace: Mapping[str, Any], hidden: Iterable[str]) 
     return found
 
 
+def _read_by_magic(call: ast.Call) -> set[str]:
+    """Return the words of a magic's text, or the names that IPython fills into a command."""
+    function = call.func
+    if not isinstance(function, ast.Attribute) or function.attr not in _MAGICS | _COMMANDS:
+        return set()
+    values = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    texts = [value for value in values if isinstance(value, str)]
+    if function.attr in _COMMANDS:
+        return _words(*(filled for text in texts for filled in _FILLED_IN.findall(text)))
+    return _words(*texts[1:])
+
+
+def _words(*texts: str) -> set[str]:
+    """Return the words of some texts.
+
+    >>> sorted(_words("select :least from orders", "{k + 1}"))
+    ['from', 'k', 'least', 'orders', 'select']
+    """
+    return {word for text in texts for word in _WORD.findall(text)}
+
+
 def _globals_of(code: CodeType) -> Iterator[str]:
+    if _MAGICS.union(_COMMANDS).intersection(code.co_names):
+        yield from _words(*(text for text in code.co_consts if isinstance(text, str)))
     for one in dis.get_instructions(code):
         if one.opname in _GLOBAL:
             yield one.argval
@@ -133,6 +167,10 @@ class _Reader(ast.NodeVisitor):
             self._in_order(way)
             ends.append(self.assigned)
         self.assigned = set.intersection(*ends)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        self.read |= _read_by_magic(node) - self.assigned
+        self.generic_visit(node)
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self._in_order(node.value, node.targets)
