@@ -133,6 +133,10 @@ def test_a_frame_that_can_be_read_once_and_a_view_of_a_frame_are_refused(duck):
     twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
     with pytest.raises(UsageError, match="columns of one name"):
         duck.query("from twice", frames={"twice": twice})
+    indexed = pd.DataFrame({"id": [1]}, index=pd.Index([5], name="id"))
+    with pytest.raises(UsageError, match="columns of one name: id") as caught:
+        duck.query("from indexed", frames={"indexed": indexed})
+    assert "reset_index" in caught.value.hint
 
 
 HIDDEN = [

@@ -133,11 +133,11 @@ def _pandas(value: Any) -> Any:
     frame = value if hasattr(value, "columns") else value.to_frame()
     index = frame.index
     counts = type(index).__name__ == "RangeIndex" and index.name is None
-    frame = frame if counts else frame.reset_index()
-    if not frame.columns.is_unique:
+    names = [*([] if counts else index.names), *frame.columns]
+    if twice := {str(name) for name in names if name is not None and names.count(name) > 1}:
         raise UsageError(
-            f"columns of one name: {', '.join(map(str, frame.columns))}",
+            f"columns of one name: {', '.join(sorted(twice))}",
             service="db",
-            hint="rename them first",
+            hint="rename them first; a named index is a column, too: df.reset_index(drop=True)",
         )
-    return frame
+    return frame if counts else frame.reset_index()
