@@ -29,7 +29,8 @@ with recursive kids(id) as (
   union select t.id from {task} t join kids k on t.parent = k.id
 ) select id from kids
 """
-_RUNNING = f"select name from {{task}} where id in ({_KIDS}) and state = 'active' order by place"
+# Locked, so that no worker takes one meanwhile.
+_STATES = f"select name, state from {{task}} where id in ({_KIDS}) order by place {{lock}}"
 _LESS = f"""
 update {{workflow}} set pending = pending - (select count(*) from {{task}} where id in ({_KIDS})
   and state not in ('completed', 'failed', 'cancelled', 'skipped')) where id = :workflow
@@ -87,8 +88,8 @@ def forget_from(tx: Transaction, workflow: str, task: tuple[Any, ...], step: str
 def _remove_children(tx: Transaction, workflow: str, task: tuple[Any, ...], created: float) -> None:
     """Remove the children of a task that were spawned at some time or later."""
     since = {"id": task[0], "created": created}
-    running = tx.row(_RUNNING, **since)
-    if running is not None:
+    running = [name for name, state in tx.rows(_STATES, **since) if state == "active"]
+    if running:
         raise RejectedError(
             f"child {running[0]} of task {task[1]} is running, and would be made again",
             service="workflow",
