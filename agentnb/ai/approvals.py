@@ -11,6 +11,8 @@ from pydantic_ai.tools import DeferredToolResults, ToolApproved, ToolDenied
 from agentnb.ai.operations import digest
 from agentnb.ai.runs import short
 from agentnb.core.errors import Final
+from agentnb.core.format import visible
+from agentnb.core.workflow.context import execution_of
 from agentnb.core.workflow.stepping import current_step
 
 if TYPE_CHECKING:
@@ -70,12 +72,14 @@ async def _ask(
     arguments = call.args_as_dict()
     mark = digest(call.tool_name, arguments)[:12]
     name = f"{run.prefix}/approve.{ctx.run_step}.{call.tool_name}.{call.tool_call_id}.{mark}"
-    found = await task.aask(short(name), _question(run, call, arguments), form=Decision)
+    redactor = execution_of(task).around.runtime.redactor
+    question = redactor(_question(run, call, arguments))
+    found = await task.aask(short(name), question, form=Decision)
     return ToolApproved() if found.approve else ToolDenied(found.reason or "A person refused it.")
 
 
 def _question(run: Run, call: ToolCallPart, arguments: dict[str, Any]) -> str:
-    shown = json.dumps(arguments, ensure_ascii=False, default=str)
+    shown = visible(json.dumps(arguments, ensure_ascii=False, default=str))
     if len(shown) > _LONGEST:
         shown = f"{shown[:_LONGEST]}… ({len(shown):,} characters)"
     return f"May {run.prefix} call {call.tool_name} with {shown}?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -30,6 +31,7 @@ __all__ = [
     "size",
     "time_left",
     "time_of_day",
+    "visible",
 ]
 
 Kind = Literal["count", "duration", "moment", "number", "share", "size", "state", "text", "time"]
@@ -202,6 +204,23 @@ def short(value: Any, limit: int | None = 300) -> str:
     ('{"a": "ä"}', '[1]', 'plain', '', '[1, …')
     """
     return cut(_json(value, None), limit)
+
+
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    r"\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text with an escape for each sign that hides itself, or turns round what follows.
+
+    A person who approves a call must see all of it, in its order.
+
+    >>> print(visible("pay 1\u202e000"))
+    pay 1\u202e000
+    """
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def pretty(value: Any, limit: int = 20_000) -> str:

@@ -83,3 +83,13 @@ def test_the_use_is_shown_with_the_task_and_stays_over_a_retry(flows):
     with pytest.raises(TaskFailed):
         made.wait(20)
     assert made.task("t").usage == Usage(1, 1200, 2, 0.5)
+
+
+def test_a_person_sees_all_of_the_call_that_waits_for_an_approval(tmp_path):
+    with Orchestrator(Database(f"sqlite:///{tmp_path}/a.db"), owns_database=True) as flows:
+        flows.agent("pay")(lambda task: task.data)
+        data = {"note": "x" * 5000, "to": "eve\u202e\u200b", "sum": "the end"}
+        made = flows.create("w", [Task("t", agent="pay", data=data, approval=True)])
+        shown = dict(TaskView(made, made.task("t"), []).rows)["data"]
+        assert shown.endswith('"to": "eve\\u202e\\u200b", "sum": "the end"}')
+        assert "workflow.task('t').data" in flows._reader.why_waiting(made.id, "active")

@@ -20,7 +20,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
-from agentnb.core.format import cut
+from agentnb.core.format import cut, visible
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.mcp.pins import digest_of
 from agentnb.core.ranges import seconds, texts, whole
@@ -281,7 +281,7 @@ class MCPClient:
     def _labels(self, name: str, arguments: dict[str, Any]) -> tuple[str, str]:
         """Return the name of the step of a call, and the question about it."""
         plain = _json(name, arguments)
-        shown = self._runtime.redactor(plain)
+        shown = visible(self._runtime.redactor(plain))
         if len(shown) > _ASKED:
             shown = f"{shown[:_ASKED]}… ({len(shown):,} characters)"
         label = f"mcp {cut(str(name), _SHOWN)} {sha256(plain.encode()).hexdigest()[:12]}"
@@ -592,8 +592,6 @@ def _refused(label: str) -> RejectedError:
 def _json(name: str, arguments: Mapping[str, Any]) -> str:
     """Return the arguments of a call as JSON; refuse those that cannot be sent.
 
-    In ASCII: no sign may turn round or hide what a person is asked to approve.
-
     >>> _json("pay", {"n": 4})
     '{"n":4}'
     """
@@ -607,7 +605,7 @@ def _json(name: str, arguments: Mapping[str, Any]) -> str:
             service="mcp",
             hint="numbers, texts, lists and dicts: call('pay', when=str(date), n=4)",
         ) from error
-    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _target(target: Any) -> tuple[list[str], str]:

@@ -431,7 +431,8 @@ class Reader:
         held = [row[1] for row in rows if row[0] == "approval"]
         if held:
             return rendered(
-                f"task {held[0]} waits for an approval: workflow.approve({held[0]!r}) "
+                f"task {held[0]} waits for an approval: look at workflow.task({held[0]!r}).data "
+                f"(%workflow show {number} {held[0]}), then workflow.approve({held[0]!r}) "
                 f"(%workflow approve {number} {held[0]})"
             )
         waits = self.waits(number)

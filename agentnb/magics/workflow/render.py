@@ -6,7 +6,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from agentnb.core.format import INKS, clock, duration, formatted, short
+from agentnb.core.format import INKS, clock, duration, formatted, short, visible
 from agentnb.core.moments import seconds_between
 from agentnb.core.table import Column, Table, cut_note, text_of
 from agentnb.core.workflow.drawing import COLOURS, TONES, signed, svg, tally
@@ -188,7 +188,8 @@ class TaskView(DetailView):
             ("agent", task.agent),
             ("needs", ", ".join(task.needs)),
             ("attempt", f"{task.attempt} of {task.attempts}" if task.attempt else ""),
-            ("data", short(task.data, _LONGEST)),
+            # What a person approves is seen whole.
+            ("data", visible(short(task.data, None if task.state == "approval" else _LONGEST))),
             ("priority", task.priority or ""),
             ("waits", "; ".join(one.words for one in self.waits)),
             ("answer", "; ".join(form_words(one.form) for one in self.waits if one.kind == "ask")),

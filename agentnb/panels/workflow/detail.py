@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from agentnb.core.format import cut, duration, pretty, time_of_day
+from agentnb.core.format import cut, duration, pretty, time_of_day, visible
 from agentnb.core.workflow.drawing import signed
 from agentnb.panels.base import TextBlock, label, moment, stack
 from agentnb.panels.base.cells import plain
@@ -67,7 +67,7 @@ class Detail:
         self.log.show(cut("\n".join(_marked(task, log)), SHOWN))
         self.show_stream(stream)
         self.result.show(str(task.unkept or "") or pretty(task.result, SHOWN))
-        self.data.show(pretty(task.data, SHOWN))
+        self.data.show(visible(pretty(task.data, SHOWN)))
 
 
 def _marked(task: TaskInfo, log: list[str]) -> list[str]:
