@@ -144,6 +144,11 @@ def test_many_categories_colors_and_points_are_cut_and_said():
     colors = Result(["a", "b", "c"], [(n, 1, f"c{n % 30}") for n in range(300)])
     found = {point.color for point in colors.plot("a", "b", color="c")._drawn.points}
     assert len(found) == 20
+    rows = [(n, n, f"c{n % 40}") for n in range(30_000)]
+    assert len(Result(["a", "b", "c"], rows).plot("a", "b", color="c")._drawn.points) <= 5_000
+    with Database("duckdb://") as db:
+        sql = "select range as a, range as b, 'c' || range % 40 as c from range(30000)"
+        assert len(db.plot(sql, "a", "b", color="c")._drawn.points) == 5_000
     assert "other" in found
 
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from agentnb.core.plot.asked import Asked
 
-__all__ = ["BINS", "CATEGORIES", "COLORS", "OTHER", "POINTS", "STEPS", "Box", "Drawn", "Point"]
+__all__ = [
+    "BINS",
+    "CATEGORIES",
+    "COLORS",
+    "OTHER",
+    "POINTS",
+    "STEPS",
+    "Box",
+    "Drawn",
+    "Point",
+    "steps",
+]
 
 BINS = 40
 """Bins of a histogram."""
@@ -19,8 +30,17 @@ CATEGORIES = 30
 COLORS = 20
 """Colors at most; what is left is one of them."""
 POINTS = 5_000
-"""Points of a scatter plot at most."""
+"""Points at most."""
 OTHER = "other"
+
+
+def steps(colors: int) -> int:
+    """Return the bins along lines of some colors.
+
+    >>> steps(1), steps(20)
+    (500, 250)
+    """
+    return min(STEPS, POINTS // max(colors, 1))
 
 
 @dataclass(frozen=True, slots=True)

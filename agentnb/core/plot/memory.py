@@ -16,10 +16,10 @@ from agentnb.core.plot.drawn import (
     COLORS,
     OTHER,
     POINTS,
-    STEPS,
     Box,
     Drawn,
     Point,
+    steps,
 )
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def _hist(drawn: Drawn, kept: list[tuple[Any, float, str | None]]) -> None:
 
 
 def _line(drawn: Drawn, kept: list[tuple[Any, float, str | None]]) -> None:
-    _bins(drawn, kept, STEPS, lambda ys: math.fsum(ys) / len(ys))
+    most = steps(len({color for _, _, color in kept}))
+    _bins(drawn, kept, most, lambda ys: math.fsum(ys) / len(ys))
 
 
 def _bar(drawn: Drawn, kept: list[tuple[Any, float, str | None]]) -> None:

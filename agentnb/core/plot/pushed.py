@@ -12,10 +12,10 @@ from agentnb.core.plot.drawn import (
     COLORS,
     OTHER,
     POINTS,
-    STEPS,
     Box,
     Drawn,
     Point,
+    steps,
 )
 
 if TYPE_CHECKING:
@@ -171,10 +171,9 @@ class _Pushed:
         drawn = Drawn(asked, int(rows), int(rows) - kept)
         if not kept:
             return drawn
-        if asked.color is not None:
-            self._limit_colors()
+        colors = 1 if asked.color is None else self._limit_colors()
         if asked.kind in {"hist", "line"}:
-            self._bins(drawn, float(first), float(last))
+            self._bins(drawn, float(first), float(last), steps(colors))
         elif asked.kind == "bar":
             self._bars(drawn)
         elif asked.kind == "scatter":
@@ -186,15 +185,15 @@ class _Pushed:
     def _color(self) -> str:
         return self._made(str(self._asked.color), "text")
 
-    def _limit_colors(self) -> None:
-        """Make the rarest colors one."""
+    def _limit_colors(self) -> int:
+        """Make the rarest colors one, and return how many there are then."""
         sql = (
             f"select color from {self._rows} as r group by color "
             f"order by count(*) desc, color limit {COLORS + 1}"
         )
         found = [row[0] for row in self._ask(sql, {})[2]]
         if len(found) <= COLORS:
-            return
+            return len(found)
         names = {f"plot_color_{number}": one for number, one in enumerate(found[: COLORS - 1])}
         self._values |= names
         listed = ", ".join(f":{name}" for name in names)
@@ -202,12 +201,13 @@ class _Pushed:
             f"(select x, y, case when color in ({listed}) then color else '{OTHER}' end as color "
             f"from {self._rows} as c)"
         )
+        return COLORS
 
     def _got(self, sql: str) -> list[Any]:
         return self._ask(sql, self._values)[2]
 
-    def _bins(self, drawn: Drawn, low: float, high: float) -> None:
-        most, value = (BINS, "count(*)") if self._asked.kind == "hist" else (STEPS, "avg(y)")
+    def _bins(self, drawn: Drawn, low: float, high: float, along: int) -> None:
+        most, value = (BINS, "count(*)") if self._asked.kind == "hist" else (along, "avg(y)")
         width = (high - low) / most or 1.0
         number = self._words.whole.replace("{}", f"(x - {_float(low)}) / {_float(width)}")
         sql = (
