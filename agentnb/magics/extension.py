@@ -15,7 +15,7 @@ from IPython.core.magic import needs_local_scope, no_var_expand
 from agentnb.core.errors import AgentnbError
 from agentnb.core.hub import Hub
 from agentnb.core.services import TRACER
-from agentnb.magics.hints import TraceHint, keep_question
+from agentnb.magics.hints import ShortErrors, TraceHint, keep_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +168,7 @@ class Extension:
         shell.events.register("post_run_cell", self._after_cell)
         self.shell.input_transformers_cleanup.append(keep_question)
         self.trace_hint = TraceHint(shell, self._cell_caused)
+        self._short_errors = ShortErrors(shell)
         self._matcher = _matcher(self)
         shell.Completer.custom_matchers.append(self._matcher)
         if not self._place_hub():
@@ -344,6 +345,7 @@ class Extension:
         self.shell.events.unregister("pre_run_cell", self._before_cell)
         self.shell.events.unregister("post_run_cell", self._after_cell)
         self.shell.input_transformers_cleanup.remove(keep_question)
+        self._short_errors.remove()
         self.trace_hint.remove()
         while self._cells:
             self._end_cell(None)

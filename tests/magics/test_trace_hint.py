@@ -96,3 +96,25 @@ def test_a_saved_notebook_has_it_in_the_traceback_and_in_no_output(project):
     assert output.output_type == "error"
     assert LINE in output.traceback[-1]
     assert (output.ename, output.evalue) == ("ValueError", "no")
+
+
+def test_an_error_behind_which_is_a_group_is_shown_short_as_any_other(shell, shown):
+    source = """
+from agentnb.errors import UnavailableError
+try:
+    raise ExceptionGroup("tasks", [OSError("a secret")])
+except ExceptionGroup as group:
+    try:
+        raise ValueError("between") from group
+    except ValueError as error:
+        raise UnavailableError("away", service="mcp", hint="start it") from error
+"""
+    text = shown(source)
+    assert "(mcp): away" in text
+    assert "start it" in text
+    assert "Traceback" not in text
+    assert "a secret" not in text
+    assert "Traceback" in shown("raise ExceptionGroup('tasks', [OSError('own')])")
+    shell.run_line_magic("unload_ext", "agentnb")
+    assert "showtraceback" not in vars(shell) or "Traceback" in shown(source)
+    shell.run_line_magic("load_ext", "agentnb")
