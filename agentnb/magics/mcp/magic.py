@@ -37,7 +37,7 @@ class McpMagic(Magic):
     @needs_local_scope
     @no_var_expand
     def mcp(self, line: str, local_ns: dict[str, Any] | None = None) -> Any:
-        """Use the tools of other programs' servers. See `%mcp help`."""
+        """Tools of other programs' servers: `%mcp tools SERVER`, `%mcp call`. See `%mcp help`."""
         __tracebackhide__ = True
         return self.call(line, None, local_ns)
 
