@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["DbTools", "EventTools", "FileTools", "GitTools", "QueueTools", "WorkflowTools"]
 
 Few = Annotated[int, msgspec.Meta(ge=1, le=ROWS)]
-Length = Annotated[int, msgspec.Meta(ge=1, le=CHARACTERS)]
+# A character of UTF-8 fits in four bytes: with less, a part might have none, and never go on.
+Length = Annotated[int, msgspec.Meta(ge=4, le=CHARACTERS)]
 Offset = Annotated[int, msgspec.Meta(ge=0)]
 JobState = Literal["waiting", "paused", "delayed", "active", "completed", "failed", "cancelled"]
 FlowState = Literal["active", "completed", "failed", "cancelled"]
