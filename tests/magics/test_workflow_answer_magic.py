@@ -52,7 +52,7 @@ def test_a_question_is_shown_everywhere_and_answered_by_a_line(run, shell, askin
     assert "◔ parked" in repr(run("%workflow tasks a"))
     table = repr(run("%workflow waits"))
     assert "eur: whole number, note: text (optional)" in table
-    assert table.index(" answer ") < table.index(" question ")  # which may be long
+    assert table.index(" until ") < table.index(" question ")  # which may be long
     assert "waits budget, kinds ask" in repr(run("%workflow events a"))
     assert "%workflow answer WORKFLOW TASK NAME VALUE" in table
     assert repr(run("%workflow answer")) == repr(run("%workflow waits a"))

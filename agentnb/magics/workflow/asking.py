@@ -36,10 +36,10 @@ def wait_table(waits: Sequence[OpenWait], names: dict[str, str]) -> Table:
         form = form_words(one.form) if one.kind == "ask" else ""
         due = "" if one.due is None else clock(one.due)
         known = (names.get(one.workflow_id, ""), one.task, one.name, one.kind, one.to or "", due)
-        rows.append((*known, form, question, one.since, one.workflow_id))
-    # A question may be long: what it is answered with is before it, where it is seen.
+        rows.append((*known, question, form, one.since, one.workflow_id))
+    # A question and its form may be long: what is short is before them, where it is seen.
     columns = (
-        *("workflow", "task", "name", "kind", "to", "until", "answer", "question"),
+        *("workflow", "task", "name", "kind", "to", "until", "question", "answer"),
         *(Column("since", "time"), "id"),
     )
     asks = any(one.kind == "ask" for one in waits)
