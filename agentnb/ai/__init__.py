@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agentnb.ai.budget import Budget
     from agentnb.ai.durability import Durability, durable
+    from agentnb.ai.toolsets import toolset
 
-__all__ = ["Budget", "Durability", "durable"]
+__all__ = ["Budget", "Durability", "durable", "toolset"]
 
-_MODULES = {"Budget": "budget", "Durability": "durability", "durable": "durability"}
+_MODULES = {
+    "Budget": "budget",
+    "Durability": "durability",
+    "durable": "durability",
+    "toolset": "toolsets",
+}
 
 if not TYPE_CHECKING:  # else a checker would find no name that is misspelt
 

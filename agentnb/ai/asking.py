@@ -9,15 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydantic_ai import Agent, ModelRetry
-from pydantic_ai import Tool as ModelTool
+from pydantic_ai import Agent
 from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError
 from pydantic_ai.messages import FunctionToolCallEvent
 
 from agentnb.ai.errors import final_of
+from agentnb.ai.toolsets import model_tool
 from agentnb.ai.words import words_of_event
 from agentnb.core.background import run_in_thread
-from agentnb.core.errors import AgentnbError, ConfigError, DeadlineExceeded, UnavailableError
+from agentnb.core.errors import ConfigError, DeadlineExceeded, UnavailableError
 from agentnb.core.failure import words_of
 from agentnb.core.redact import Redactor
 from agentnb.core.workflow.usage import Usage
@@ -132,7 +132,7 @@ class Question:
 
     async def _ask(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        tools = [self._tool(one) for one in self.tools]
+        tools = [model_tool(one) for one in self.tools]
         bot = Agent(
             self.model,
             instructions=self.system,
@@ -163,19 +163,6 @@ class Question:
         used = done.usage
         self.usage = Usage(used.requests, used.input_tokens, used.output_tokens)
         self.output = self.redactor(str(done.output))
-
-    @staticmethod
-    def _tool(tool: Tool) -> ModelTool[Any]:
-        def call(**arguments: Any) -> Any:
-            try:
-                return tool.call(arguments)
-            except AgentnbError as error:
-                hint = f" ({error.hint})" if error.hint else ""
-                raise ModelRetry(f"{error.message}{hint}") from error
-
-        return ModelTool.from_schema(
-            call, name=tool.name, description=tool.description, json_schema=tool.schema
-        )
 
     def _explained(self, error: BaseException) -> BaseException:
         """Return the error of agentnb for one of a model."""

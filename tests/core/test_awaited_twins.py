@@ -50,7 +50,7 @@ LOCAL = {
     Clients: "all get ping serving table",  # of what this process keeps; none calls a host
     GitHub: "close",
     WebSockets: "client clients table",
-    MCPClient: "",
+    MCPClient: "changed",
     Service: "",
     TaskQueue: "get_queue process_queue within working",
     Queue: "forget_processor huey process work",

@@ -125,8 +125,8 @@ PUBLIC = {
         close comment create_pull_request get_pull_request list_pull_requests paginate
     """,
     "MCPClient": """
-        aaccept aasks accept acall aclose adescribe asks atools call close connected describe known
-        astep max_bytes name step timeout tools
+        aaccept aasks accept acall aclose adescribe asks atools call changed close connected
+        describe known astep max_bytes name step timeout tools
     """,
     "WebSocketClient": """
         aclose aconnect adisconnect areceive asend close connect connected disconnect json off on

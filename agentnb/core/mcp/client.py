@@ -171,6 +171,10 @@ class MCPClient:
         """The names of its tools, as last read; empty before that."""
         return tuple(self._known)
 
+    def changed(self, name: str) -> bool:
+        """Return whether a tool was another than at its first use, as last read."""
+        return name in self._known and self._known[name].changed
+
     def describe(self) -> list[RemoteTool]:
         """Return the tools of the server, read now.
 
