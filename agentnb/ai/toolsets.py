@@ -82,12 +82,12 @@ def model_tool(tool: Tool) -> ModelTool[Any]:
         try:
             return tool.call(arguments)
         except AgentnbError as error:
-            raise told(error) from error
+            raise retry_of(error) from error
 
     return _made(call, tool.name, tool.description, tool.schema)
 
 
-def told(error: AgentnbError) -> ModelRetry:
+def retry_of(error: AgentnbError) -> ModelRetry:
     """Return an error as the answer to a model, with its hint."""
     hint = f" ({error.hint})" if error.hint else ""
     return ModelRetry(f"{error.message}{hint}")
@@ -100,7 +100,7 @@ def _remote(client: MCPClient, tool: RemoteTool) -> ModelTool[Any]:
         except _ITS_OWN as error:
             if client.changed(tool.name):
                 raise
-            raise told(error) from error
+            raise retry_of(error) from error
 
     made = _made(call, tool.name, tool.description, tool.schema)
     made.requires_approval = tool.asks

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from docker.errors import APIError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from tests.core.registry import serving
+from tests.waiting import until
 
 HERE = {"Os": "linux", "Architecture": "amd64", "Config": {}}
 
@@ -36,13 +38,26 @@ def registry():
         yield found
 
 
+def _removed(engine, image):
+    """Remove an image; return False while the engine is busy with what was made of it."""
+    try:
+        engine.remove_image(image, force=True)
+    except APIError as error:
+        if error.status_code == 404:
+            return True
+        if error.status_code == 409:
+            return False
+        raise
+    return True
+
+
 @pytest.fixture
 def tag(docker_engine):
     """Return a name for images, of which none is left."""
     name = f"agentnb-test-{os.getpid()}-built"
     yield name
     for one in docker_engine.images(name=name):
-        docker_engine.remove_image(one["Id"], force=True)
+        until(lambda image=one["Id"]: _removed(docker_engine, image))
 
 
 @pytest.fixture
@@ -426,7 +441,7 @@ def app(registry, docker_engine):
     name = f"{registry.address}/agentnb/app:1"
     yield name
     for one in docker_engine.images(name=name):
-        docker_engine.remove_image(one["Id"], force=True)
+        until(lambda image=one["Id"]: _removed(docker_engine, image))
 
 
 def test_an_image_is_fetched_with_progress_and_again_only_where_it_changed(docker, app, registry):

@@ -23,6 +23,7 @@ STARTERS = {
     "core/redis/binary.py": "run of the server's program, to ask its version",
     "core/redis/supervisor.py": "execv of the server's program",
     "core/redis/starting.py": "run of launch.python",
+    "core/mcp/transport.py": "the server of tools that the user names",
     "core/doctor/programs.py": "git --version and the like",
     "core/work/executors/pipes.py": "the type of multiprocessing's context",
     "core/work/executors/starting.py": "multiprocessing, with PYTHONSAFEPATH",

@@ -83,6 +83,7 @@ def deep_of(task):
     return deep()
 
 
+@pytest.mark.usefixtures("importable")
 def test_an_attempt_in_another_process_has_its_context(tmp_path):
     with isolated_hub(tmp_path) as hub:
         hub.workflows.agent("far")(far)

@@ -33,9 +33,11 @@ def test_the_items_are_a_name_of_the_notebook_a_json_list_or_the_words(run, shel
     assert data_of(run("%queue map q 5")) == [5]
     shell.user_ns["one"] = {"a": 1}
     assert data_of(run("%queue map q :one :one")) == [{"a": 1}, {"a": 1}]
-    assert run("%queue map q :paths --key monday").id == batch.id
+    assert run("%queue map q :paths --key monday --priority 2 --attempts 4").id == batch.id
+    with pytest.raises(UsageError, match=r"key .monday. was used .* with priority=2"):
+        run("%queue map q :paths --key monday")
     with pytest.raises(UsageError, match="key 'monday' was used"):
-        run("%queue map q :paths 3 --key monday")
+        run("%queue map q :paths 3 --key monday --priority 2 --attempts 4")
 
 
 def test_a_function_stands_before_the_items(run):

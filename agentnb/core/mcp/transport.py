@@ -84,10 +84,10 @@ async def stdio_transport(
             yield received, sent
             group.cancel_scope.cancel()
     finally:
-        with anyio.CancelScope(shield=True):
-            await _stop(process)
         for stream in (to_session, received, sent, from_session):
             stream.close()
+        with anyio.CancelScope(shield=True):
+            await _stop(process)
 
 
 async def _read(process: asyncio.subprocess.Process, to_session: Any, traffic: Traffic) -> None:
