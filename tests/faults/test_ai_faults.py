@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 
 import pytest
 
 import agentnb
 from agentnb.core.workflow import Task
+from agentnb.panels.workflow.view import WorkflowPanel
 from tests.ai.conftest import KEY, chat_api, serve  # noqa: F401 - fixtures
 
 APP = """
@@ -63,6 +65,8 @@ agent("write", backoff=0.01)(writer)
 def settings(serve, chat_api, steady_home, tmp_path):  # noqa: F811 - the fixtures
     """Return the variables of hub and workers, and the fake that they ask."""
 
+    seen = threading.Event()
+
     def answer(request):
         turn = chat_api.turn_of(request)
         question = next(x["content"] for x in request["messages"] if x["role"] == "user")
@@ -71,6 +75,7 @@ def settings(serve, chat_api, steady_home, tmp_path):  # noqa: F811 - the fixtur
                 return chat_api.Answer(
                     "Let me see. ", calls=[chat_api.call("outline", {"topic": "tea"})]
                 )
+            seen.wait(60)  # the model thinks until somebody has read what it has said
             return chat_api.Answer(
                 calls=[chat_api.call("final_result", {"parts": ["a", "b", "c"]})]
             )
@@ -80,6 +85,7 @@ def settings(serve, chat_api, steady_home, tmp_path):  # noqa: F811 - the fixtur
         return chat_api.Answer(calls=[chat_api.call("final_result", {"title": title, "words": 7})])
 
     api = serve(answer)
+    api.seen = seen
     (tmp_path / "app.py").write_text(APP)
     return api, {
         "AGENTNB_HOME": str(steady_home),
@@ -113,6 +119,9 @@ def test_a_planner_and_its_writers_outlive_their_workers(
         tasks = [Task("plan", data="A paper on tea")]
         made = hub.workflows.create("paper", tasks, unknown="wait")
         first = start()
+        assert "Let me see. " in read_in_the_panel(hub, "plan", until)
+        assert made.task("plan").state == "active"
+        api.seen.set()
         first.process.wait(60)  # killed when the second answer was kept
         second = start()
         still = ["completed", "completed", "parked", "parked"]
@@ -142,6 +151,21 @@ def test_a_planner_and_its_writers_outlive_their_workers(
     assert set(api.keys) == {KEY}
     kept = [one for folder in (tmp_path, steady_home) for one in folder.rglob("*") if one.is_file()]
     assert [path for path in kept if KEY.encode() in path.read_bytes()] == []
+
+
+def read_in_the_panel(hub, task, until):
+    """Return what the panel shows of the words of a running task, once it shows some."""
+    view = WorkflowPanel(hub)
+    try:
+        until(lambda: hub.workflows.list()[0].task(task).state == "active")
+        view.panel.refresh()
+        until(lambda: view.panel.state == "live")
+        view._pick(task)
+        shown = view.detail.stream.widget
+        until(lambda: "see" in shown.value)
+        return shown.value
+    finally:
+        view.panel.close()
 
 
 def asks(workflow):
