@@ -112,7 +112,8 @@ def _names(source: str) -> tuple[set[str], set[str]]:
     """Return the names of the notebook that a cell uses, and those that it assigns."""
     used: set[str] = set()
     assigned: set[str] = set()
-    tables = [symtable.symtable(_synchronous(source), "<cell>", "exec")]
+    tree = _WithGenerators().visit(ast.parse(_synchronous(source)))
+    tables = [symtable.symtable(ast.unparse(tree), "<cell>", "exec")]
     while tables:
         table = tables.pop()
         for one in table.get_symbols():
@@ -132,6 +133,23 @@ def _synchronous(source: str) -> str:
     except SyntaxError:
         return ast.unparse(_WithoutAwait().visit(ast.parse(source)))
     return source
+
+
+class _WithGenerators(ast.NodeTransformer):
+    """Makes generators of comprehensions, whose names belong to the module since Python 3.12."""
+
+    def visit_ListComp(self, node: ast.ListComp) -> Any:
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    def visit_SetComp(self, node: ast.SetComp) -> Any:
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    def visit_DictComp(self, node: ast.DictComp) -> Any:
+        self.generic_visit(node)
+        both = ast.Tuple([node.key, node.value], ast.Load())
+        return ast.GeneratorExp(both, node.generators)
 
 
 class _WithoutAwait(ast.NodeTransformer):
