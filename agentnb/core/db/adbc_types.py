@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from agentnb.core.db.quoting import quoted_name
 from agentnb.core.frames import EXACT
 
 __all__ = ["Unsuitable", "expected_types", "guarded", "same_types"]
@@ -43,15 +44,10 @@ def guarded(cursor: Any, text: str, values: list[Any] | None) -> str:
     columns = ", ".join(f"c{number}" for number in range(len(names)))
     checked = ", ".join(
         f"case when c{number} >= x'' then abs(-9223372036854775808) else c{number} end"
-        f" as {_quoted(name)}"
+        f" as {quoted_name(name)}"
         for number, name in enumerate(names)
     )
     return f"with q({columns}) as ({text}\n) select {checked} from q"
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
 
 
 def expected_types(schema: Any, kind: str, pa: Any) -> list[Any]:

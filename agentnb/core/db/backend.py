@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Backend", "Watch", "no_answer"]
+__all__ = ["Backend", "Watch", "no_answer", "no_rows", "stray_begin"]
 
 logger = logging.getLogger("agentnb.db")
 
@@ -420,6 +420,15 @@ def no_rows() -> UsageError:
     """Return the error for a stream of nothing."""
     return UsageError(
         "this statement returns no rows to stream", service="db", hint="use execute(...)"
+    )
+
+
+def stray_begin() -> UsageError:
+    """Return the error for a ``begin`` that a single statement has left open."""
+    return UsageError(
+        "a transaction opened by a single statement was rolled back at once",
+        service="db",
+        hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
     )
 
 

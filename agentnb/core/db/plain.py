@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from agentnb.core.db import plain_errors
-from agentnb.core.db.backend import Backend, no_rows
+from agentnb.core.db.backend import Backend, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.notices import notify
 from agentnb.core.db.values import UnfitError
@@ -144,11 +144,7 @@ class Plain(Backend):
         """Make a single statement's effect last; leave no transaction open."""
         if self.in_transaction(connection):
             self.rollback(connection)
-            raise UsageError(
-                "a transaction opened by a single statement was rolled back at once",
-                service="db",
-                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
-            )
+            raise stray_begin()
         connection.commit()
 
     def fetch(

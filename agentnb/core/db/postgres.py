@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import postgres_copy, postgres_read_only
-from agentnb.core.db.backend import Backend, Watch, logger, no_rows
+from agentnb.core.db.backend import Backend, Watch, logger, no_rows, stray_begin
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import changes, locks
 from agentnb.core.db.postgres_connect import Connector
@@ -222,11 +222,7 @@ class Postgres(Backend):
         """Leave nothing open: a stray ``begin`` would hold its locks for ever."""
         if self._status(connection) != "IDLE":
             connection.exec_driver_sql("rollback")
-            raise UsageError(
-                "a transaction opened by a single statement was rolled back at once",
-                service="db",
-                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
-            )
+            raise stray_begin()
 
     def _status(self, connection: Connection) -> str:
         return str(_raw(connection).info.transaction_status.name)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.db import schema
+from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.result import Result
 from agentnb.core.errors import UsageError
 
@@ -108,7 +109,7 @@ def _profiled(
 
 def _expressions(column: _Column, kind: str) -> list[str]:
     """Return what is asked of a column: always as many values."""
-    name = _quoted(column.name)
+    name = quoted_name(column.name)
     text = f"cast({name} as text)" if kind == "postgresql" else f"cast({name} as varchar)"
     compared = name if column.ordered or kind == "sqlite" else text
     distinct = (
@@ -128,7 +129,7 @@ def _ranked(
     executor: Executor, table: str, column: _Column, present: int, timeout: float | None
 ) -> list[Any]:
     """Return the values at the quartiles' ranks, where there is no function for it."""
-    name = _quoted(column.name)
+    name = quoted_name(column.name)
     picked = ", ".join(
         f"(select {name} from {table} where {name} is not null order by {name} "
         f"limit 1 offset {_rank(present, share)})"
@@ -200,8 +201,3 @@ def _table(rows: list[tuple[Any, ...]], count: int, statement: str) -> Result:
     found = Result(COLUMNS, rows, statement=statement, rowcount=len(rows))
     found.note = f"of {count:,} {'row' if count == 1 else 'rows'}"
     return found
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'

@@ -150,7 +150,7 @@ def describe(runner: Runner, table: str) -> Table:
         There is no such table; the hint has the nearest.
     """
     with _inspecting(runner, runner.timeout) as connection:
-        found = _columns(connection, table)
+        found = listed(connection, table)
         known = _known(connection, table) if found is None else []
     if found is None:
         some = f"tables: {', '.join(known[:10])}" if known else "there are no tables yet"
@@ -169,7 +169,7 @@ def _known(connection: Connection, missing: str) -> list[str]:
 def columns(runner: Runner, table: str) -> list[str]:
     """Return the names of a table's columns; none for a table that does not exist."""
     with _inspecting(runner, runner.timeout) as connection:
-        found = _columns(connection, table)
+        found = listed(connection, table)
     return [row[0] for row in found or []]
 
 
@@ -242,11 +242,6 @@ def quoted(connection: Connection, table: str) -> str:
     return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
 
 
-def listed(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:
-    """Return column, type, nullable, default and key of a table; None if there is none."""
-    return _columns(connection, table)
-
-
 def exists(table: str) -> UsageError:
     """Return the error for a table that is there already."""
     return UsageError(
@@ -275,7 +270,8 @@ def refuse_strange(data: Source, table: str, known: list[str]) -> None:
         )
 
 
-def _columns(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:
+def listed(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:
+    """Return column, type, nullable, default and key of a table; None if there is none."""
     from sqlalchemy import inspect
     from sqlalchemy.exc import NoSuchTableError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from agentnb.core.db import values
-from agentnb.core.db.backend import Backend, Watch, logger
+from agentnb.core.db.backend import Backend, Watch, logger, stray_begin
 from agentnb.core.db.sqlite_errors import BUSY, translate
 from agentnb.core.errors import ConfigError, FileNotFound, UsageError
 from agentnb.core.paths import is_network
@@ -237,11 +237,7 @@ class SQLite(Backend):
         """Leave nothing open: a stray ``begin`` would lock every other writer out."""
         if self.in_transaction(connection):
             connection.exec_driver_sql("rollback")
-            raise UsageError(
-                "a transaction opened by a single statement was rolled back at once",
-                service="db",
-                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
-            )
+            raise stray_begin()
 
     def watching(self, connection: Connection, watch: Watch) -> AbstractContextManager[None]:
         """Let the progress handler of this connection look at the watch."""

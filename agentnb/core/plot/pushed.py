@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.quoting import quoted_name
 from agentnb.core.plot.asked import asked as asked_for
 from agentnb.core.plot.drawn import (
     BINS,
@@ -118,7 +119,7 @@ def _axis(source: Source, columns: Sequence[str], kinds: Sequence[Any], name: st
 
 def _sqlite_axis(source: Source, name: str) -> Axis:
     """Return what a column holds that has no type: each value has its own."""
-    column = _quoted(name)
+    column = quoted_name(name)
     sql = (
         f"select count({column}), sum(typeof({column}) in ('integer', 'real')), "
         f"sum({column} glob '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*' "
@@ -144,7 +145,7 @@ class _Pushed:
     def _made(self, name: str, axis: Axis) -> str:
         words = self._words
         pattern = {"text": words.text, "number": words.number, "time": words.time}[axis]
-        return pattern.replace("{}", _quoted(name))
+        return pattern.replace("{}", quoted_name(name))
 
     def drawn(self) -> Drawn:
         """Return the numbers."""
@@ -278,8 +279,3 @@ class _Pushed:
 def _float(number: float) -> str:
     """Return a number as SQL has it, with all of its digits."""
     return f"cast({number!r} as double precision)"
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.background import run_in_thread
-from agentnb.core.db.backend import Backend, Watch, no_rows
+from agentnb.core.db.backend import Backend, Watch, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.duck.errors import translate
 from agentnb.core.db.duck.limits import DuckLimits
@@ -230,11 +230,7 @@ class DuckDB(Backend):
         """Leave nothing open: a stray ``begin`` would be lost with its connection."""
         if self.in_transaction(connection):
             self.rollback(connection)
-            raise UsageError(
-                "a transaction opened by a single statement was rolled back at once",
-                service="db",
-                hint="use `with hub.db.transaction()` (%%db --tx, or %db begin)",
-            )
+            raise stray_begin()
 
     @contextmanager
     def watching(self, connection: Connection, watch: Watch) -> Iterator[None]:

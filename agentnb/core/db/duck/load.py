@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import schema
 from agentnb.core.db.columns import converter
+from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.values import UnfitError
 from agentnb.core.errors import UsageError
 from agentnb.core.extras import need
@@ -76,11 +77,11 @@ def load(
         temporary = bool(there) and schema.is_temporary(connection, table)
         if there:
             native.execute(f"drop table {name}")
-        columns = ", ".join(f"{_quoted(one)} {kind}" for one, kind in chunks.types())
+        columns = ", ".join(f"{quoted_name(one)} {kind}" for one, kind in chunks.types())
         native.execute(f"create {'temp ' if temporary else ''}table {name} ({columns})")
         there = {}
     count = 0
-    columns = ", ".join(_quoted(one) for one, _ in data.columns)
+    columns = ", ".join(quoted_name(one) for one, _ in data.columns)
     for chunk in chunks:
         native.register(_CHUNK_NAME, chunk)
         try:
@@ -187,10 +188,10 @@ def _refuse_rounding(native: Any, data: Source, there: dict[str, str]) -> None:
     """Refuse values that a column which is there would round or cut."""
     for name, kind in data.columns:
         target = there.get(name, "").lower()
-        changed = _changed(_quoted(name), kind, target)
+        changed = _changed(quoted_name(name), kind, target)
         if changed is None:
             continue
-        sql = f"select {_quoted(name)}::text from {_CHUNK_NAME} where {changed} limit 1"
+        sql = f"select {quoted_name(name)}::text from {_CHUNK_NAME} where {changed} limit 1"
         if found := native.execute(sql).fetchall():
             raise _unfit(name, f"{found[0][0]} does not fit into {target}")
 
@@ -216,8 +217,3 @@ def _unfit(name: str, reason: object) -> UsageError:
         service="db",
         hint="convert the column, such as frame[name].astype(str)",
     )
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
