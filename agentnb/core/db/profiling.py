@@ -11,6 +11,7 @@ from agentnb.core.db import schema
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.result import Result
 from agentnb.core.errors import UsageError
+from agentnb.core.quartiles import QUARTILES, SHARES, rank
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,15 +33,10 @@ COLUMNS = (
     "q75",
 )
 
-_SHARES = (0.25, 0.5, 0.75)
 _AT_A_TIME = 40  # columns in a statement
 _LONGEST = 80  # characters of a text that is shown
 _NUMBERS = frozenset({"integer", "real", "decimal"})
 _ORDERED = _NUMBERS | {"text", "date", "datetime", "datetimetz", "time"}
-_QUARTILES = {
-    "duckdb": "quantile_disc({}, {share})",
-    "postgresql": "percentile_disc({share}) within group (order by {})",
-}
 _NUMERIC_SQLITE = "case when typeof({}) in ('integer', 'real') then {} end"
 
 
@@ -92,17 +88,17 @@ def _profiled(
     for number, column in enumerate(columns):
         values = rest[number * width : (number + 1) * width]
         present, distinct, least, greatest, mean, numbers = values[:6]
-        quartiles = values[6:]
+        ranked = values[6:]
         if kind == "sqlite":
             # The mean of a column that has anything but numbers would be one of some values.
             whole = bool(present) and numbers == present
             mean = mean if whole else None
-            quartiles = (
+            ranked = (
                 _ranked(executor, table, column, int(present), timeout) if whole else [None] * 3
             )
         rows.append((
             column.name, column.type, total - int(present), distinct, _cut(least), _cut(greatest),
-            mean, *quartiles,
+            mean, *ranked,
         ))  # fmt: skip
     return rows
 
@@ -120,8 +116,8 @@ def _expressions(column: _Column, kind: str) -> list[str]:
     edges = [f"min({name})", f"max({name})"] if column.ordered else ["null", "null"]
     found = [f"count({name})", distinct, *edges, mean, f"count({number})"]
     if kind != "sqlite":
-        pattern = _QUARTILES[kind] if column.number else "null"
-        found += [pattern.replace("{}", name).replace("{share}", str(share)) for share in _SHARES]
+        pattern = QUARTILES[kind] if column.number else "null"
+        found += [pattern.replace("{}", name).replace("{share}", str(share)) for share in SHARES]
     return found
 
 
@@ -132,8 +128,8 @@ def _ranked(
     name = quoted_name(column.name)
     picked = ", ".join(
         f"(select {name} from {table} where {name} is not null order by {name} "
-        f"limit 1 offset {_rank(present, share)})"
-        for share in _SHARES
+        f"limit 1 offset {rank(present, share)})"
+        for share in SHARES
     )
     return list(executor.query(f"select {picked}", timeout=timeout).rows[0])
 
@@ -173,16 +169,7 @@ def _numbers(values: list[Any]) -> list[Any]:
         return [None] * 4
     ordered = sorted(values)
     mean = math.fsum(map(float, ordered)) / len(ordered)
-    return [mean, *(ordered[_rank(len(ordered), share)] for share in _SHARES)]
-
-
-def _rank(count: int, share: float) -> int:
-    """Return the place of a share in so many ordered values: the nearest rank.
-
-    >>> [_rank(10, share) for share in (0.25, 0.5, 0.75)]
-    [2, 4, 7]
-    """
-    return max(math.ceil(share * count) - 1, 0)
+    return [mean, *(ordered[rank(len(ordered), share)] for share in SHARES)]
 
 
 def _cut(value: Any) -> Any:

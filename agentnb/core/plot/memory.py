@@ -21,6 +21,7 @@ from agentnb.core.plot.drawn import (
     Point,
     steps,
 )
+from agentnb.core.quartiles import SHARES, rank
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -187,13 +188,8 @@ def _box(drawn: Drawn, kept: list[tuple[Any, float, str | None]]) -> None:
     drawn.categories = len(groups)
     for x in sorted(groups, key=lambda x: (-len(groups[x]), x))[:CATEGORIES]:
         ys = sorted(groups[x])
-        first, middle, third = (_rank(ys, share) for share in (0.25, 0.5, 0.75))
+        first, middle, third = (ys[rank(len(ys), share)] for share in SHARES)
         drawn.boxes.append(Box(x, ys[0], first, middle, third, ys[-1]))
-
-
-def _rank(values: list[float], share: float) -> float:
-    """Return the value at the nearest rank, which is one that is there."""
-    return values[max(math.ceil(share * len(values)) - 1, 0)]
 
 
 _MAKERS = {"hist": _hist, "line": _line, "bar": _bar, "scatter": _scatter, "box": _box}

@@ -18,6 +18,7 @@ from agentnb.core.plot.drawn import (
     Point,
     steps,
 )
+from agentnb.core.quartiles import QUARTILES, SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,8 +60,6 @@ class _Dialect:
         Whether a number is finite.
     whole
         Cuts a number to an integer.
-    quartile
-        The value at a rank, of ``{}`` and ``{share}``; None where there is no such function.
     """
 
     number: str
@@ -68,23 +67,21 @@ class _Dialect:
     text: str
     finite: str
     whole: str
-    quartile: str | None
 
 
 _DIALECTS = {
     "duckdb": _Dialect(
         "cast({} as double)", "epoch({})", "cast({} as varchar)", "isfinite({})",
-        "cast(trunc({}) as bigint)", "quantile_disc({}, {share})",
+        "cast(trunc({}) as bigint)",
     ),
     "postgresql": _Dialect(
         "cast({} as float8)", "cast(extract(epoch from {}) as float8)", "cast({} as text)",
         "{} not in ('NaN', 'Infinity', '-Infinity')", "cast(trunc({}) as bigint)",
-        "percentile_disc({share}) within group (order by {})",
     ),
     "sqlite": _Dialect(
         "case when typeof({}) in ('integer', 'real') then cast({} as real) end",
         "(julianday({}) - 2440587.5) * 86400.0", "cast({} as text)", "abs({}) < 9e999",
-        "cast({} as integer)", None,
+        "cast({} as integer)",
     ),
 }  # fmt: skip
 
@@ -134,6 +131,7 @@ def _sqlite_axis(source: Source, name: str) -> Axis:
 class _Pushed:
     def __init__(self, source: Source, asked: Asked) -> None:
         self._ask = source.ask
+        self._kind = source.kind
         self._words = _DIALECTS[source.kind]
         self._asked = asked
         self._values: dict[str, Any] = {}
@@ -247,12 +245,12 @@ class _Pushed:
 
     def _boxes(self, drawn: Drawn) -> None:
         drawn.categories = int(self._got(f"select count(distinct x) from {self._rows} as r")[0][0])
-        quartile = self._words.quartile
+        quartile = QUARTILES.get(self._kind)
         if quartile is None:
             self._ranked_boxes(drawn)
             return
         shares = ", ".join(
-            quartile.replace("{}", "y").replace("{share}", one) for one in ("0.25", "0.5", "0.75")
+            quartile.replace("{}", "y").replace("{share}", str(one)) for one in SHARES
         )
         sql = (
             f"select x, min(y), {shares}, max(y) from {self._rows} as r group by x "
@@ -265,7 +263,7 @@ class _Pushed:
         shares = ", ".join(
             f"max(case when n = max(1, cast(c * {share} as integer) "
             f"+ (c * {share} > cast(c * {share} as integer))) then y end)"
-            for share in ("0.25", "0.5", "0.75")
+            for share in SHARES
         )
         sql = (
             f"select x, min(y), {shares}, max(y) from (select x, y, row_number() over "
