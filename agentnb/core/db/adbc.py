@@ -10,16 +10,15 @@ import importlib
 import os
 import time
 from collections import deque
-from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.background import run_in_thread
 from agentnb.core.db.adbc_types import Unsuitable, expected_types, guarded, same_types
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.effects import calls
 from agentnb.core.db.postgres_read_only import READ
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult
+from agentnb.core.db.watched import in_thread
 from agentnb.core.errors import AgentnbError
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Spare", "fetch"]
 
-_POLL = 0.05
 # Seconds after which an idle connection may have been dropped on its way, unnoticed here.
 _IDLE = 60.0
 _PLAIN = (str, int, float, bool, type(None))
@@ -158,15 +156,7 @@ class _Job:
         self._cursor: Any = None
 
     def run(self, watch: Watch) -> tuple[Any, bool]:
-        future = run_in_thread(self._fetch, name="adbc")
-        try:
-            while not wait({future}, _POLL).done:
-                if watch.over:
-                    raise watch.error()  # noqa: TRY301 - given up like on Ctrl-C
-        except BaseException:
-            self._give_up()
-            raise
-        return future.result()
+        return in_thread(self._fetch, watch, name="adbc", give_up=lambda _: self._give_up())
 
     def _give_up(self) -> None:
         self._given_up = True  # seen between two batches

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.background import run_in_thread
 from agentnb.core.db.backend import Backend, Watch, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.duck.errors import translate
 from agentnb.core.db.duck.limits import DuckLimits
 from agentnb.core.db.duck.values import arrow_reader, columns_of, exact_rows, note_infinity
+from agentnb.core.db.watched import POLL, in_thread
 from agentnb.core.errors import ConfigError, QueryRejected, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from sqlalchemy import Connection, Engine
 
@@ -35,7 +36,6 @@ __all__ = ["DuckDB"]
 
 T = TypeVar("T")
 
-_POLL = 0.05
 _BATCH = 100_000  # rows of Arrow data at a time
 # A statement that was interrupted has ended by then, else its connection is given up.
 _ENDS_WITHIN = 5.0
@@ -383,21 +383,15 @@ class DuckDB(Backend):
     def _run(self, connection: Connection, function: Callable[[], T]) -> T:
         """Run a function in a thread, and interrupt DuckDB when the watch is over."""
         raw = _raw(connection)
-        watch = raw.watch
-        future = run_in_thread(function, name="duckdb")
-        try:
-            while not wait({future}, _POLL).done:
-                if watch is not None and watch.over:
-                    raise watch.error()  # noqa: TRY301 - given up like on Ctrl-C
-        except BaseException:
-            for _ in range(int(_ENDS_WITHIN / _POLL)):
+
+        def give_up(future: Future[T]) -> None:
+            for _ in range(int(_ENDS_WITHIN / POLL)):
                 raw.native.interrupt()  # heard only by what has begun
-                if wait({future}, _POLL).done:
-                    break
-            else:
-                connection.invalidate()
-            raise
-        return future.result()
+                if wait({future}, POLL).done:
+                    return
+            connection.invalidate()
+
+        return in_thread(function, raw.watch, name="duckdb", give_up=give_up)
 
     def translate(self, error: Exception, watch: Watch | None, sql: str) -> AgentnbError:
         """Return our error for DuckDB's."""
