@@ -140,15 +140,17 @@ def test_many_categories_colors_and_points_are_cut_and_said():
     )
     points = Result(["a", "b"], [(n, n) for n in range(12_000)])
     made = points.plot("a", "b", kind="scatter")
-    assert made.caption.endswith("4,000 of 12,000 points drawn")
+    assert made.caption.endswith("3,000 of 12,000 points drawn")
     colors = Result(["a", "b", "c"], [(n, 1, f"c{n % 30}") for n in range(300)])
-    found = {point.color for point in colors.plot("a", "b", color="c")._drawn.points}
+    made = colors.plot("a", "b", color="c")
+    found = {point.color for point in made._drawn.points}
     assert len(found) == 20
+    assert made.caption.endswith("of 300 rows; 11 of 30 values of c are 'other'")
     rows = [(n, n, f"c{n % 40}") for n in range(30_000)]
-    assert len(Result(["a", "b", "c"], rows).plot("a", "b", color="c")._drawn.points) <= 5_000
+    assert len(Result(["a", "b", "c"], rows).plot("a", "b", color="c")._drawn.points) <= 3_000
     with Database("duckdb://") as db:
         sql = "select range as a, range as b, 'c' || range % 40 as c from range(30000)"
-        assert len(db.plot(sql, "a", "b", color="c")._drawn.points) == 5_000
+        assert len(db.plot(sql, "a", "b", color="c")._drawn.points) == 3_000
     assert "other" in found
 
 
@@ -171,6 +173,8 @@ def test_what_cannot_be_drawn_is_refused(x, y, kind, match):
     with pytest.raises(UsageError, match=match) as caught:
         Result(COLUMNS, rows(50)).plot(x, y, kind=kind)
     assert caught.value.hint
+    with pytest.raises(UsageError, match="no color"):
+        Result(COLUMNS, rows(50)).plot("city", "r", color="kind", kind="box")
 
 
 def test_only_a_query_is_plotted_and_errors_are_those_of_a_query(db):

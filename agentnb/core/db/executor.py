@@ -376,7 +376,7 @@ class Executor:
     ) -> Plot:
         """Return a plot of all rows of a query, whose numbers the database makes.
 
-        At most 5,000 points leave it, of any number of rows.
+        At most 3,000 points leave it, of any number of rows.
 
         Parameters
         ----------

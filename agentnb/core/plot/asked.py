@@ -85,6 +85,8 @@ def asked(
         raise _unfit(f"a {kind} plot has numbers or times along x, and a y")
     if kind == "box" and y is None:
         raise _unfit("a box plot has a y")
+    if kind == "box" and color is not None:
+        raise _unfit("a box plot has no color")
     return Asked(kind, x, y, color, axis)
 
 

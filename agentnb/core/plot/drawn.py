@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentnb.core.plot.labels import label
+
 if TYPE_CHECKING:
     from agentnb.core.plot.asked import Asked
 
@@ -12,6 +14,7 @@ __all__ = [
     "BINS",
     "CATEGORIES",
     "COLORS",
+    "FARTHEST",
     "OTHER",
     "POINTS",
     "STEPS",
@@ -29,8 +32,10 @@ CATEGORIES = 30
 """Bars and boxes at most: the largest."""
 COLORS = 20
 """Colors at most; what is left is one of them."""
-POINTS = 5_000
-"""Points at most."""
+POINTS = 3_000
+"""Points at most: 64 kB hold them, as Vega-Lite and as SVG."""
+FARTHEST = 1e300
+"""What is farther from 0 is no number that can be drawn: a sum of it would be infinite."""
 OTHER = "other"
 
 
@@ -38,7 +43,7 @@ def steps(colors: int) -> int:
     """Return the bins along lines of some colors.
 
     >>> steps(1), steps(20)
-    (500, 250)
+    (500, 150)
     """
     return min(STEPS, POINTS // max(colors, 1))
 
@@ -103,6 +108,8 @@ class Drawn:
         Categories in all, of which the largest are drawn; 0 where there are none.
     values
         Points in all, of which some are drawn; 0 where all are.
+    colors
+        Values of the color column in all, the rarest of which are one; 0 where none are.
     """
 
     asked: Asked
@@ -112,6 +119,7 @@ class Drawn:
     boxes: list[Box] = field(default_factory=list)
     categories: int = 0
     values: int = 0
+    colors: int = 0
 
     @property
     def y_title(self) -> str:
@@ -119,20 +127,24 @@ class Drawn:
         asked = self.asked
         if asked.y is None:
             return "rows"
-        words = {"line": f"mean of {asked.y}", "bar": f"sum of {asked.y}"}
-        return words.get(asked.kind, asked.y)
+        y = label(asked.y)
+        return {"line": f"mean of {y}", "bar": f"sum of {y}"}.get(asked.kind, y)
 
     @property
     def caption(self) -> str:
         """Return what was drawn, and what was not, in one line."""
-        parts = [f"{self.y_title} by {self.asked.x}, of {_rows(self.rows)}"]
+        x = label(self.asked.x)
+        parts = [f"{self.y_title} by {x}, of {_rows(self.rows)}"]
         if self.left_out:
             parts.append(f"{_rows(self.left_out)} without a value left out")
         drawn = len(self.boxes or {point.x for point in self.points})
         if self.categories > drawn:
-            parts.append(f"the {drawn} largest of {self.categories:,} values of {self.asked.x}")
+            parts.append(f"the {drawn} largest of {self.categories:,} values of {x}")
         if self.values > len(self.points):
             parts.append(f"{len(self.points):,} of {self.values:,} points drawn")
+        if self.colors and self.asked.color is not None:
+            rest = f"{self.colors - COLORS + 1:,} of {self.colors:,} values"
+            parts.append(f"{rest} of {label(self.asked.color)} are {OTHER!r}")
         return "; ".join(parts)
 
 

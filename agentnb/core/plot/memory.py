@@ -14,6 +14,7 @@ from agentnb.core.plot.drawn import (
     BINS,
     CATEGORIES,
     COLORS,
+    FARTHEST,
     OTHER,
     POINTS,
     Box,
@@ -81,12 +82,12 @@ def draw(asked: Asked, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) 
             continue
         kept.append((x, y, None if at_color is None else _text(row[at_color], null="NULL")))
     drawn.left_out = len(rows) - len(kept)
-    _MAKERS[asked.kind](drawn, _colored(kept))
+    _MAKERS[asked.kind](drawn, _colored(drawn, kept))
     return drawn
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, a time as seconds since 1970, or None for what is no finite number."""
+    """Return a number, a time as seconds since 1970, or None for what cannot be drawn."""
     moment = _moment(value)
     if isinstance(moment, dt.datetime):
         zoned = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
@@ -99,7 +100,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) < FARTHEST else None
 
 
 def _moment(value: Any) -> dt.date | None:
@@ -116,12 +117,13 @@ def _text(value: Any, null: str | None = None) -> str | None:
 
 
 def _colored(
-    kept: list[tuple[Any, float, str | None]],
+    drawn: Drawn, kept: list[tuple[Any, float, str | None]]
 ) -> list[tuple[Any, float, str | None]]:
     """Return the rows with the rarest colors made one."""
     counts = Counter(color for _, _, color in kept)
     if len(counts) <= COLORS:
         return kept
+    drawn.colors = len(counts)
     ordered = sorted(counts, key=lambda color: (-counts[color], color or ""))
     known = set(ordered[: COLORS - 1])
     return [(x, y, color if color in known else OTHER) for x, y, color in kept]

@@ -58,6 +58,7 @@ class Plot:
             "text": self.caption,
             "anchor": "start",
             "fontSize": 11,
+            "fontWeight": "normal",
             "orient": "bottom",
         }
         return {vega.MIME: spec, "image/svg+xml": self.svg, "text/plain": repr(self)}

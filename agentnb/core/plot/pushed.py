@@ -11,6 +11,7 @@ from agentnb.core.plot.drawn import (
     BINS,
     CATEGORIES,
     COLORS,
+    FARTHEST,
     OTHER,
     POINTS,
     Box,
@@ -56,8 +57,6 @@ class _Dialect:
     ----------
     number, time, text
         Make a number of seconds or a number, and text; ``{}`` stands for the column.
-    finite
-        Whether a number is finite.
     whole
         Cuts a number to an integer.
     """
@@ -65,22 +64,21 @@ class _Dialect:
     number: str
     time: str
     text: str
-    finite: str
     whole: str
 
 
 _DIALECTS = {
     "duckdb": _Dialect(
-        "cast({} as double)", "epoch({})", "cast({} as varchar)", "isfinite({})",
+        "cast({} as double)", "epoch({})", "cast({} as varchar)",
         "cast(trunc({}) as bigint)",
     ),
     "postgresql": _Dialect(
         "cast({} as float8)", "cast(extract(epoch from {}) as float8)", "cast({} as text)",
-        "{} not in ('NaN', 'Infinity', '-Infinity')", "cast(trunc({}) as bigint)",
+        "cast(trunc({}) as bigint)",
     ),
     "sqlite": _Dialect(
         "case when typeof({}) in ('integer', 'real') then cast({} as real) end",
-        "(julianday({}) - 2440587.5) * 86400.0", "cast({} as text)", "abs({}) < 9e999",
+        "(julianday({}) - 2440587.5) * 86400.0", "cast({} as text)",
         "cast({} as integer)",
     ),
 }  # fmt: skip
@@ -148,11 +146,9 @@ class _Pushed:
     def drawn(self) -> Drawn:
         """Return the numbers."""
         asked = self._asked
-        finite = self._words.finite
-        where = ["y is not null", finite.replace("{}", "y")]
-        where += (
-            ["x is not null"] if self._textual else ["x is not null", finite.replace("{}", "x")]
-        )
+        # In each database NaN is null or the greatest number: it is not below another.
+        where = ["y is not null", f"abs(y) < {FARTHEST}", "x is not null"]
+        where += [] if self._textual else [f"abs(x) < {FARTHEST}"]
         color = "null" if asked.color is None else f"coalesce({self._color()}, 'NULL')"
         plain = (
             f"(select {self._x} as x, {self._y} as y, {color} as color from ({{query}}) as q) as p"
@@ -170,7 +166,7 @@ class _Pushed:
         drawn = Drawn(asked, int(rows), int(rows) - kept)
         if not kept:
             return drawn
-        colors = 1 if asked.color is None else self._limit_colors()
+        colors = 1 if asked.color is None else self._limit_colors(drawn)
         if asked.kind in {"hist", "line"}:
             self._bins(drawn, float(first), float(last), steps(colors))
         elif asked.kind == "bar":
@@ -184,7 +180,7 @@ class _Pushed:
     def _color(self) -> str:
         return self._made(str(self._asked.color), "text")
 
-    def _limit_colors(self) -> int:
+    def _limit_colors(self, drawn: Drawn) -> int:
         """Make the rarest colors one, and return how many there are then."""
         sql = (
             f"select color from {self._rows} as r group by color "
@@ -193,6 +189,8 @@ class _Pushed:
         found = [row[0] for row in self._ask(sql, {})[2]]
         if len(found) <= COLORS:
             return len(found)
+        count = f"select count(distinct color) from {self._rows} as r"
+        drawn.colors = int(self._ask(count, {})[2][0][0])
         names = {f"plot_color_{number}": one for number, one in enumerate(found[: COLORS - 1])}
         self._values |= names
         listed = ", ".join(f":{name}" for name in names)

@@ -8,6 +8,8 @@ import math
 __all__ = ["number_text", "span", "ticks", "time_text"]
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
+_CLOSE = 1e-14  # closer than this, floats have no places between two others
+_LEAST = 1e-290
 
 
 def span(values: list[float], *, zero: bool) -> tuple[float, float]:
@@ -21,7 +23,10 @@ def span(values: list[float], *, zero: bool) -> tuple[float, float]:
     low, high = min(values), max(values)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    if high - low > max(abs(low), abs(high)) * _CLOSE and high - low > _LEAST:
+        return low, high
+    around = max(0.5, abs(low) * 1e-3)
+    return low - around, high + around
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -34,7 +39,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(one * power for one in _STEPS if one * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
+    return [float(f"{number * step:.15g}") for number in range(first, last + 1)]
 
 
 def number_text(value: float) -> str:

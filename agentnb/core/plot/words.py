@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentnb.core.plot.labels import label
 from agentnb.core.plot.scale import number_text, span, time_text
 
 if TYPE_CHECKING:
@@ -30,22 +31,22 @@ def draw(drawn: Drawn) -> str:
 
 
 def _bars(drawn: Drawn) -> list[str]:
-    sums: dict[str, float] = {}
+    sums: dict[float | str, float] = {}
     low, high = span([float(p.x) for p in drawn.points if not isinstance(p.x, str)], zero=False)
     for point in drawn.points:
-        name = _name(point.x, drawn, high - low)
-        sums[name] = sums.get(name, 0.0) + point.y
+        sums[point.x] = sums.get(point.x, 0.0) + point.y
     most = max(map(abs, sums.values())) or 1.0
-    wide = min(max(map(len, sums)), _LABEL)
+    names = [_name(x, drawn, high - low) for x in sums]
+    wide = max(map(len, names))
     return [
-        f"{_cut(name):>{wide}} {'█' * round(abs(value) / most * _BAR)} {number_text(value)}"
-        for name, value in sums.items()
+        f"{name:>{wide}} {'█' * round(abs(value) / most * _BAR)} {number_text(value)}"
+        for name, value in zip(names, sums.values(), strict=True)
     ]
 
 
 def _name(x: float | str, drawn: Drawn, width: float) -> str:
     if isinstance(x, str):
-        return " ".join(x.split()) or "''"
+        return label(x, _LABEL)
     return time_text(x, width) if drawn.asked.axis == "time" else number_text(float(f"{x:.6g}"))
 
 
@@ -68,16 +69,13 @@ def _grid(drawn: Drawn) -> list[str]:
 
 
 def _boxes(drawn: Drawn) -> list[str]:
-    wide = min(max(len(box.x) for box in drawn.boxes), _LABEL)
+    names = [label(box.x, _LABEL) for box in drawn.boxes]
+    wide = max(map(len, names))
     return [
-        f"{_cut(' '.join(box.x.split())):>{wide}}  "
+        f"{name:>{wide}}  "
         + "  ".join(
             number_text(float(f"{one:.6g}"))
             for one in (box.low, box.first, box.middle, box.third, box.high)
         )
-        for box in drawn.boxes
+        for name, box in zip(names, drawn.boxes, strict=True)
     ]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LABEL else text[: _LABEL - 1] + "…"
