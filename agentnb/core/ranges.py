@@ -19,6 +19,7 @@ __all__ = [
     "amount",
     "choice",
     "end_of",
+    "flag",
     "read_seconds",
     "read_whole",
     "refused",
@@ -31,6 +32,7 @@ __all__ = [
 LONGEST = 9 * 10**9
 """Seconds, 285 years: what threads and servers can wait for."""
 _SHORT = 60
+_NUMPY = {"bool", "bool_"}
 
 
 class OutsideError(ValueError):
@@ -166,6 +168,28 @@ def choice(
     allowed = f"{', '.join(choices[:-1])} or {choices[-1]}"
     near = did_you_mean(value, choices) if isinstance(value, str) else ""
     raise refused(name, allowed, value, service, hint or near or f"{name}={choices[0]!r}")
+
+
+def flag(name: str, value: Any, *, service: str, hint: str | None = None) -> bool:
+    """Return a flag, if it is True or False; those of numpy are, too.
+
+    Raises
+    ------
+    UsageError
+        It is not: a text such as ``"no"`` would be true.
+
+    Examples
+    --------
+    >>> try:
+    ...     flag("follow", "no", service="workflow")
+    ... except UsageError as error:
+    ...     print(f"{error.message} ({error.hint})")
+    follow must be True or False, got 'no' (follow=True)
+    """
+    kind = type(value)
+    if isinstance(value, bool) or (kind.__module__ == "numpy" and kind.__name__ in _NUMPY):
+        return bool(value)
+    raise refused(name, "True or False", value, service, hint or f"{name}=True")
 
 
 def end_of(timeout: Any, *, service: str, since: float | None = None) -> float | None:

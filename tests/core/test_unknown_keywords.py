@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 import agentnb
@@ -182,3 +183,91 @@ def test_methods_of_each_kind_are_checked_and_keep_what_they_are():
     assert (sample.alone(size=2), asyncio.run(sample.arun(size=4))) == (2, 4)
     assert inspect.iscoroutinefunction(Sample.arun)
     assert str(inspect.signature(Sample.run)) == "(self, *, size=1)"
+
+
+def flags_of(one, names):
+    """Yield the flags of the public methods of an object, with the arguments that each needs."""
+    for name in names.split():
+        method = getattr(type(one), name, None)
+        if isinstance(method, property) or not callable(method):
+            continue
+        parameters = inspect.signature(method).parameters.values()
+        by_place = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        needed = [one for one in parameters if one.default is one.empty and one.kind in by_place]
+        flags = [one.name for one in parameters if one.annotation in {"bool", "bool | None"}]
+        yield from ((name, flag, ["x"] * (len(needed) - 1)) for flag in flags)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PUBLIC if kind != "RedisClient"])
+def test_every_flag_of_a_public_call_is_true_or_false(objects, kind):  # noqa: F811
+    async def wrong(name, flag, arguments, value):
+        try:
+            made = getattr(objects[kind], name)(*arguments, **{flag: value})
+            if inspect.isawaitable(made):
+                await made
+            elif hasattr(made, "__anext__"):
+                await anext(made)
+        except UsageError as error:
+            if f"{flag} must be True or False, got {value!r}" in error.message and error.hint:
+                return None
+            return f"{name}({flag}=): {error!r}"
+        except Exception as error:  # noqa: BLE001 - it is told
+            return f"{name}({flag}=): {error!r}"
+        return f"{name}({flag}=): taken"
+
+    async def all_wrong():
+        found = [
+            await wrong(name, flag, arguments, value)
+            for name, flag, arguments in flags_of(objects[kind], PUBLIC[kind])
+            for value in ("no", 1)
+        ]
+        return [said for said in found if said is not None]
+
+    assert asyncio.run(all_wrong()) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "flag"),
+    [
+        (lambda hub: hub.cache.cached(local="no")(len), "local"),
+        (lambda hub: hub.queue("q").schedule("s", every=5, lifo="no"), "lifo"),
+        (lambda hub: hub.api("http://127.0.0.1:1", follow_redirects="no"), "follow_redirects"),
+        (lambda hub: hub.api("http://127.0.0.1:1", cookies="no"), "cookies"),
+        (
+            lambda hub: hub.api("http://127.0.0.1:1").get("/", follow_redirects="no"),
+            "follow_redirects",
+        ),
+        (lambda hub: hub.websocket("ws://127.0.0.1:2", json="no"), "json"),
+        (lambda hub: hub.docker.run("x", "true", tty="no"), "tty"),
+        (lambda hub: hub.workflows.get("w").stream("a", follow="no"), "follow"),
+        (lambda hub: hub.workflows.get("w").stream("a", follow=None), "follow"),
+        (lambda hub: anext(hub.workflows.get("w").astream("a", follow="no")), "follow"),
+        (lambda hub: hub.workflows.create("x", tasks=[Task("a", approval="no")]), "approval"),
+        (lambda hub: run_until_idle(hub, skip="no"), "skip"),
+    ],
+)
+def test_a_flag_within_the_options_of_a_call_is_true_or_false(objects, call, flag):  # noqa: F811
+    hub = objects["Hub"]
+    if not hub.workflows.list():
+        hub.workflows.agent("a", print)
+        hub.workflows.create("w", tasks=[Task("a")])
+
+    async def called():
+        made = call(hub)
+        if inspect.isawaitable(made):
+            await made
+
+    with pytest.raises(UsageError, match=f"{flag} must be True or False, got ('no'|None)"):
+        asyncio.run(called())
+
+
+def test_a_flag_is_taken_by_position_from_numpy_and_as_none_where_it_may_be():
+    @refuse_unknown("test")
+    def call(first: int, flag: bool = False, *, other: bool | None = None) -> tuple:  # noqa: FBT001, FBT002
+        return first, flag, other
+
+    assert call(1, True, other=None) == (1, True, None)  # noqa: FBT003
+    assert call(1, flag=np.bool_(1)) == (1, True, None)
+    for refused in ({"args": (1, "no")}, {"args": (1, None)}, {"args": (1,), "other": 0}):
+        with pytest.raises(UsageError, match="must be True or False"):
+            call(*refused.pop("args"), **refused)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.api.arguments import Options, StreamOptions
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.headers import check_mapping, header_text
-from agentnb.core.ranges import amount, whole
+from agentnb.core.ranges import amount, flag, whole
 from agentnb.core.ranges import seconds as seconds_of
 from agentnb.core.redact import Secret
 from agentnb.core.resilience import RetryPolicy
@@ -129,6 +129,7 @@ def checked(resolved: ResolvedOptions) -> ResolvedOptions:
         hint = "timeout=30, or None for no limit"
         seconds_of("timeout", timeout, service="api", hint=hint)
         amount("timeout", timeout, service="api", most=_LONGEST_TIMEOUT, hint=hint)
+    flag("follow_redirects", resolved.follow_redirects, service="api")
     whole("max_bytes", resolved.max_bytes, service="api", hint="max_bytes=10_000_000")
     if resolved.streams:
         whole("max_event", resolved.max_event, service="api")

@@ -22,6 +22,7 @@ from agentnb.core.cache.identity import ORIGINAL, Memory, changes, digest_of, na
 from agentnb.core.codec import exact
 from agentnb.core.codec.errors import UnstorableError
 from agentnb.core.errors import UsageError
+from agentnb.core.ranges import flag
 from agentnb.core.redis.keys import escape
 from agentnb.core.twins import await_method
 
@@ -140,6 +141,7 @@ def _check_options(cache: Cache, options: dict[str, Any]) -> None:
             service="cache",
             hint=f"one of {', '.join(list(known)[3:])}",
         )
+    flag("local", options.get("local", False), service="cache")
 
 
 def _made(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.docker.copying import encoded
 from agentnb.core.docker.policy import NOBODY, Policy
 from agentnb.core.errors import OptionRefused, UsageError
-from agentnb.core.ranges import amount, whole
+from agentnb.core.ranges import amount, flag, whole
 from agentnb.core.redact import Secret
 from agentnb.core.settings.fields import size_of
 
@@ -295,13 +295,7 @@ def _platform(value: Any, _: Policy) -> str:
 
 def _flag(name: str) -> Callable[[Any, Policy], bool]:
     def check(value: Any, _: Policy) -> bool:
-        if not isinstance(value, bool):
-            raise UsageError(
-                f"{name} must be True or False, got {value!r:.60}",
-                service="docker",
-                hint=f"{name}=True",
-            )
-        return value
+        return flag(name, value, service="docker")
 
     return check
 

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from agentnb.core.queue.scripts import MOST_PRIORITY
-from agentnb.core.ranges import refused, seconds, text, whole
+from agentnb.core.ranges import flag, refused, seconds, text, whole
 
 __all__ = [
     "DEFAULTS",
@@ -143,7 +143,7 @@ class Options(msgspec.Struct, omit_defaults=True, frozen=True):
             priority=whole(
                 "priority", given["priority"], service="queue", least=0, most=MOST_PRIORITY
             ),
-            lifo=bool(given["lifo"]),
+            lifo=flag("lifo", given["lifo"], service="queue"),
             key=key,
             result_ttl=seconds("result_ttl", given["result_ttl"], service="queue", zero=True),
         )

@@ -11,7 +11,7 @@ from typing import Any
 from agentnb.core.deprecation import warn_deprecated
 from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.keywords import refuse_unknown
-from agentnb.core.ranges import refused, seconds, whole
+from agentnb.core.ranges import flag, refused, seconds, whole
 
 __all__ = [
     "MOST_ATTEMPTS",
@@ -98,9 +98,8 @@ class Task:
                 "priority", self.priority, service="workflow", least=0, most=_MOST_PRIORITY
             ),
             "delay": seconds("delay", self.delay, service="workflow", zero=True),
+            "approval": flag("approval", self.approval, service="workflow"),
         }
-        if not isinstance(self.approval, bool):
-            raise refused("approval", "True or False", self.approval, "workflow", "approval=True")
         attempts = attempts_of(self.attempts, retries)
         if attempts is not None:
             checked["attempts"] = whole(
