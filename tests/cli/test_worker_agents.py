@@ -235,6 +235,18 @@ def test_a_worker_says_which_queues_and_agents_of_its_apps_it_leaves(both, words
     assert re.findall(served, said, re.MULTILINE) == worked_on
 
 
+def test_a_worker_that_drains_says_which_tasks_paused_workflows_leave(hub, both):
+    hub.workflows.agent("review", print)
+    made = [hub.workflows.create("x", [Task("review")]).pause() for _ in range(2)]
+    worker = both("--agents", "--drain")
+    worker.hear(r"agents  2 tasks of paused workflows are left: hub.workflows.resume\(WORKFLOW\)")
+    assert worker.wait() == 0
+    made[0].resume()
+    worker = both("--agents", "--drain")
+    worker.hear(r"agents  1 task of a paused workflow is left")
+    assert made[0].refresh().state == "completed"
+
+
 def test_a_queue_after_agents_is_said_to_be_a_queue(place, tmp_path):
     (tmp_path / "both.py").write_text(BOTH)
     words = ["worker", "--app", "both", "--agents", "review", "mail"]

@@ -101,6 +101,20 @@ def test_a_task_that_runs_goes_on_in_a_paused_workflow_and_the_next_waits(flows)
     assert workflow.resume().wait(20).result == {"slow": "done", "next": "next"}
 
 
+def test_the_tasks_of_paused_workflows_are_counted_apart(flows):
+    @flows.agent("asks")
+    def asks(task, ctx):
+        return ctx.ask("ok", form=bool)
+
+    workflow = flows.create("x", [Task("asks"), Task("a"), Task("late", agent="a", delay=600)])
+    flows.work()
+    until(lambda: [one.state for one in workflow.tasks] == ["parked", "completed", "delayed"])
+    worker = flows.worker
+    assert (worker.left(), worker.parked(), worker.paused()) == (1, 1, 0)
+    workflow.pause()
+    assert (worker.left(), worker.parked(), worker.paused()) == (0, 0, 2)
+
+
 def test_what_is_approved_or_retried_in_a_paused_workflow_waits(flows, store, me):
     workflow = flows.create("x", [Task("asked", agent="a", approval=True)])
     workflow.pause().approve("asked")

@@ -13,7 +13,7 @@ from agentnb.core.work.stopping import Signals
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from agentnb.cli.worker.apps import Apps
     from agentnb.cli.worker.consumers import Consumer
@@ -49,10 +49,10 @@ def consume(
 
     def is_done() -> bool:
         done = draining is not None and draining.done() and (agents is None or not agents.left)
-        if done and agents is not None and (parked := agents.parked):
-            left = "task is left: it needs" if parked == 1 else "tasks are left: they need"
-            screen.clear()
-            screen.say(f"agents  {parked:,} parked {left} no worker")
+        if done and agents is not None:
+            for line in _leftovers(agents):
+                screen.clear()
+                screen.say(f"agents  {line}")
         return done
 
     def say_stopping(consumers: list[Consumer]) -> None:
@@ -69,6 +69,16 @@ def consume(
     screen.clear()
     screen.sum_up()
     return orderly
+
+
+def _leftovers(agents: AgentConsumer) -> Iterator[str]:
+    """Yield a line for the tasks that are parked, and one for those of paused workflows."""
+    if parked := agents.parked:
+        left = "task is left: it needs" if parked == 1 else "tasks are left: they need"
+        yield f"{parked:,} parked {left} no worker"
+    if paused := agents.paused:
+        left = "task of a paused workflow is" if paused == 1 else "tasks of paused workflows are"
+        yield f"{paused:,} {left} left: hub.workflows.resume(WORKFLOW) goes on with it"
 
 
 def _queue_consumers(

@@ -295,6 +295,11 @@ class AgentConsumer(Consumer):
         """How many tasks of its agents are parked."""
         return self._worker.parked() if self._worker is not None else 0
 
+    @property
+    def paused(self) -> int:
+        """How many tasks of its agents wait, are delayed or parked in paused workflows."""
+        return self._worker.paused() if self._worker is not None else 0
+
     def _stop(self) -> bool:
         return self._workflows.stop(self._options.grace)
 

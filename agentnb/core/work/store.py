@@ -261,12 +261,15 @@ class Pending(Struct, frozen=True):
         How many of those that are left are delayed.
     parked
         How many others are parked: they wait for something without a worker.
+    paused
+        How many others are of paused work: none of them runs until that is resumed.
     """
 
     left: int
     ended: int = 0
     delayed: int = 0
     parked: int = 0
+    paused: int = 0
 
 
 class WorkerInfo(Struct, frozen=True):

@@ -74,12 +74,10 @@ where t.scope = :scope and t.state = 'active' and (t.owner = :owner
   or w.owner is null or w.heartbeat + w.lease < {{clock}} or substr(t.owner, 1, :length) = :host)
 """
 _PENDING = """
-select coalesce(sum(case when t.state <> 'parked' then 1 else 0 end), 0),
-  coalesce(sum(case when t.state = 'delayed' then 1 else 0 end), 0),
-  coalesce(sum(case when t.state = 'parked' then 1 else 0 end), 0)
+select case when t.max_parallel = 0 and t.state <> 'active' then 'paused' else t.state end, count(*)
 from {agents} join {task} t on t.agent = a.agent and t.scope = :scope
   and t.state in ('waiting', 'delayed', 'active', 'parked')
-  and (t.max_parallel is null or t.max_parallel > 0 or t.state = 'active')
+group by 1
 """
 
 
@@ -384,14 +382,17 @@ class SqlWorkStore:
     def pending(self) -> Pending:
         """Return how many tasks of the worker's agents wait, run or are delayed.
 
-        Those of paused workflows that do not run are left out: nothing is done about them.
+        Those of paused workflows that do not run are counted apart: nothing is done about them.
         """
         agents = msgspec.json.encode(self._agents()).decode()
         with self._transactions.read() as tx:
-            row = tx.row(_PENDING, scope=self._scope, agents=agents)
-        if row is None:
-            return Pending(0)
-        return Pending(int(row[0]), delayed=int(row[1]), parked=int(row[2]))
+            found = {
+                str(state): int(n)
+                for state, n in tx.rows(_PENDING, scope=self._scope, agents=agents)
+            }
+        parked, paused = found.pop("parked", 0), found.pop("paused", 0)
+        left = sum(found.values())
+        return Pending(left, delayed=found.get("delayed", 0), parked=parked, paused=paused)
 
     # Waiting
 

@@ -184,7 +184,11 @@ class Worker(engine.Worker):
         """Return how many tasks of its agents are parked."""
         return self._store.pending().parked
 
-    aleft, aparked = twin(left), twin(parked)
+    def paused(self) -> int:
+        """Return how many tasks of its agents wait, are delayed or parked in paused workflows."""
+        return self._store.pending().paused
+
+    aleft, aparked, apaused = twin(left), twin(parked), twin(paused)
 
     def __repr__(self) -> str:
         if not self.working:
