@@ -255,11 +255,13 @@ def _json(value: Any, indent: int | None) -> str:
 def colour(state: object) -> str | None:
     """Return the CSS colour of a state, which may have its sign before it; None if it has none.
 
-    >>> colour("✗ failed"), colour("new")
-    ('color-mix(in srgb,var(--jp-error-color1,#d32f2f) 60%,currentcolor)', None)
+    >>> colour("✗ failed"), colour("new"), colour("not connected")
+    ('color-mix(in srgb,var(--jp-error-color1,#d32f2f) 60%,currentcolor)', None, None)
     """
     name = str(state)
-    tone = TONES.get(name) or TONES.get(name.partition(" ")[2])
+    sign, _, word = name.partition(" ")
+    # "not connected" is another state than "connected".
+    tone = TONES.get(name) or (None if sign.isalnum() else TONES.get(word))
     return INKS[tone] if tone else None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentnb.core.errors import NotFoundError, RejectedError, UsageError
+from agentnb.core.format import colour
 
 PEER = f"stdio: {sys.executable} {Path(__file__).parents[1] / 'core' / 'mcp_peer.py'}"
 
@@ -25,11 +26,13 @@ def test_tools_are_listed_and_called_and_changes_are_accepted(run, shell, shown)
         run("%mcp call pay")
     assert str(run("%mcp accept pay")) == "pay: accepted as it is now"
     assert run('%mcp call pay {"n": 6}') == "pay 6"
+    assert colour("connected") in run("%mcp list")._repr_html_()
     [row] = run("%mcp list")
     assert (row.state, row.tools) == ("connected", 2)
     assert run(f'%mcp call pay {{"n": 7}} --server "{row.server}"') == "pay 7"
     assert str(run("%mcp close")) == f"{row.server}: closed"
     assert run("%mcp")[0].state == "not connected"
+    assert colour("connected") not in run("%mcp")._repr_html_()
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ __all__ = [
 
 # A FIFO without a writer must not hold us up, nor a terminal become ours.
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+_MOST_READ: Final = 1 << 30
 
 
 def read_all(found: int, path: str, limit: int) -> bytes:
@@ -60,7 +61,7 @@ def first_of(found: int, path: str, size: int) -> bytes:
     mode = os.fstat(found).st_mode
     if not stat.S_ISREG(mode):
         raise no_file(path, mode)
-    return os.read(found, size)
+    return os.read(found, min(size, _MOST_READ))
 
 
 def _rest(found: int, first: bytes, path: str, limit: int) -> bytes:
