@@ -23,10 +23,13 @@ class Budget:
     """The most that the models of a task, or of its workflow, may be asked for.
 
     A request is refused, and its task fails with no other attempt, once one of the numbers is
-    reached: the last answer may exceed it, no other request follows. Requests of one task at once
-    never exceed ``requests``; those that are under way at once may exceed ``tokens`` and ``cost``,
-    and those of several tasks the budget of a workflow. What is kept from an earlier attempt is no
-    request.
+    reached: the last answer may exceed it, no other request follows. Each request that is under
+    way reserves the tokens and dollars of the largest answer so far. A request that would not fit
+    beside those waits until one of them has ended; before the first answer is there, all others
+    wait for it. Requests of one worker process never exceed ``requests``, and exceed ``tokens``
+    and ``cost`` only by answers that are larger than all before. Requests of other worker
+    processes at the same time count for the budget of a workflow once they are answered. An answer
+    that is kept from an earlier attempt is no request.
 
     Parameters
     ----------
@@ -65,7 +68,30 @@ class Budget:
             amount("cost", self.cost, service="workflow", most=_MOST, hint="Budget(cost=0.5)")
         choice("of", self.of, ("task", "workflow"), service="workflow")
 
-    def check(self, used: Usage, name: str, under_way: int = 0) -> None:
+    def fits(self, used: Usage, under_way: int, expected: Usage) -> bool:
+        """Return whether a request may begin beside others.
+
+        Parameters
+        ----------
+        used
+            The use of those that were answered.
+        under_way
+            The number of the others.
+        expected
+            The use that each of them is expected to have.
+        """
+        if not under_way:
+            return True
+        for most, spent, each in (
+            (self.requests, used.requests, 1),
+            (self.tokens, used.tokens, expected.tokens),
+            (self.cost, used.cost or 0.0, expected.cost or 0.0),
+        ):
+            if most is not None and (not each or spent + (under_way + 1) * each > most):
+                return False
+        return True
+
+    def check(self, used: Usage, name: str) -> None:
         """Refuse a request where the budget is used up, or where nobody can say if it is.
 
         Raises
@@ -82,7 +108,7 @@ class Budget:
                 "workflow.retry() (%workflow retry WORKFLOW), which pays nothing again",
             )
         for what, most, spent in (
-            ("requests", self.requests, used.requests + under_way),
+            ("requests", self.requests, used.requests),
             ("tokens", self.tokens, used.tokens),
             ("dollars", self.cost, used.cost or 0.0),
         ):

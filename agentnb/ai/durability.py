@@ -65,28 +65,6 @@ class Options:
     timeout: float | None
     prompts: bool
 
-    async def begin_request(self, ctx: Context) -> None:
-        """Count a request that is made now; refuse it where a budget is used up.
-
-        Raises
-        ------
-        Final
-            One is.
-        """
-        runs = Runs.of(ctx)
-        if self.budget:
-            execution = execution_of(ctx)
-            read = execution.around.threads.call
-            whole = await read(execution.usage, "workflow")
-            own = await read(execution.usage, "task")
-            under_way = runs.under_way(own.requests)
-            for budget in self.budget:  # nothing is awaited from here on
-                if budget.of == "task":
-                    budget.check(own, ctx.task.name, under_way)
-                else:
-                    budget.check(whole, ctx.task.workflow_id, under_way)
-        runs.asked += 1
-
 
 @refuse_unknown("workflow")
 class Durability(BaseDurabilityCapability[Any]):

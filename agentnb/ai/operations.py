@@ -26,6 +26,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.tools import RunContext
 
+from agentnb.ai.reserving import Request
 from agentnb.ai.runs import Run, Runs
 from agentnb.core.errors import Final, UnavailableError
 from agentnb.core.trace import Span, current
@@ -109,42 +110,31 @@ class Backend(CallableOperationBackend[dict[str, Any]]):
             messages = next(x for x in cache_key if isinstance(x, list))
             one.attributes["gen_ai.input.messages"] = _text(list[ModelMessage], messages)
 
+        request = Request(ctx, options.budget if is_model else ())
+        limits = StepOptions(timeout=options.timeout)
+        step = StepOptions(on_change=options.on_change, usage=_usage_of if is_model else None)
+
         async def call(given: str) -> object:
             del given  # the digest that a later attempt compares
             span = current()
             if isinstance(span, Span):
                 span.note(**one.attributes)
-            payload = await (_asked(body, ctx, options) if is_model else body())
+            await request.begin()
+            # Waiting for other requests takes nothing of its time.
+            payload = await (limits.limited(one.name, body()) if is_model else body())
             _check_size(payload, one.name, options.max_bytes)
             if isinstance(operation_id, ModelRequestId) and operation_id.streaming:
                 _check_end(payload, cache_key)
-            if is_model and isinstance(span, Span):
-                span.note(**_answered(payload, prompts=options.prompts))
+            if is_model:
+                request.usage = _usage_of(payload)
+                if isinstance(span, Span):
+                    span.note(**_answered(payload, prompts=options.prompts))
             return payload
 
-        steps = steps_of(
-            ctx,
-            StepOptions.of(
-                returns=None,
-                attempts=1,
-                backoff=0,
-                timeout=options.timeout if is_model else None,
-                final=(),
-                on_change=options.on_change,
-                usage=_usage_of if is_model else None,
-            ),
-        )
-        return await steps.astep(one.name, call, one.given)
-
-
-async def _asked(body: Callable[[], Awaitable[object]], ctx: Context, options: Options) -> object:
-    """Make a request within the budget, and return its answer."""
-    await options.begin_request(ctx)
-    try:
-        return await body()
-    except BaseException:
-        Runs.of(ctx).asked -= 1
-        raise
+        try:
+            return await steps_of(ctx, step).astep(one.name, call, one.given)
+        finally:
+            request.end()
 
 
 def run_of(ctx: Context, agent: str, run: RunContext[Any]) -> Run:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from agentnb.core.workflow.stepping import current_step
 
 if TYPE_CHECKING:
+    from agentnb.ai.reserving import Reservations
     from agentnb.core.workflow import Context
 
 __all__ = ["Run", "Runs", "short"]
@@ -69,8 +70,8 @@ class Runs:
 
     Attributes
     ----------
-    asked
-        The number of requests that this attempt has made, without those that failed.
+    reservations
+        The requests of the task and of its workflow that are under way, by what they belong to.
     """
 
     _all: ClassVar[WeakKeyDictionary[Context, Runs]] = WeakKeyDictionary()
@@ -78,8 +79,7 @@ class Runs:
 
     def __init__(self, task: str) -> None:
         self._task = task
-        self.asked = 0
-        self._before: int | None = None
+        self.reservations: dict[str, Reservations] = {}
         self._started: Counter[str] = Counter()
         self._runs: dict[tuple[str, str], Run] = {}
 
@@ -91,18 +91,6 @@ class Runs:
             if found is None:
                 found = cls._all[ctx] = cls(ctx.task.id)
             return found
-
-    def under_way(self, kept: int) -> int:
-        """Return how many requests were made whose answers are not kept yet.
-
-        Parameters
-        ----------
-        kept
-            The number of those of the task that are kept.
-        """
-        if self._before is None:
-            self._before = kept
-        return max(0, self._before + self.asked - kept)
 
     def start(self, agent: str, run_id: str | None = None) -> Run:
         """Return a run that starts: the next of its agent, within the step that calls it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel
@@ -14,9 +13,8 @@ from pydantic_ai.models.test import TestModel
 from pydantic_ai.toolsets import FunctionToolset
 from pydantic_ai.usage import UsageLimits
 
-from agentnb.ai import Budget, Durability, durable
+from agentnb.ai import Durability, durable
 from agentnb.ai.runs import Run, short
-from agentnb.core.workflow import Task
 from agentnb.core.workflow.usage import Usage
 from agentnb.errors import Final, UsageError
 from tests.ai.conftest import KEY, model_of, run, steps
@@ -321,98 +319,6 @@ def test_a_tools_answer_that_is_too_long_ends_the_task(flows):
 
 
 @pytest.mark.parametrize(
-    ("budget", "words"),
-    [
-        (Budget(requests=2), "2 of 2 requests"),
-        (Budget(tokens=25), "30 of 25 tokens"),
-        ([Budget(requests=9), Budget(tokens=1)], "15 of 1 tokens"),
-        (Budget(requests=0, of="workflow"), "0 of 0 requests"),
-    ],
-)
-def test_a_budget_refuses_the_request_after_it_is_used_up(flows, serve, budget, words):
-    api = serve(lambda _: "word")
-    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=budget)])
-
-    async def agent(task, ctx):
-        while True:
-            await bot.run("hi")
-
-    made = run(flows, agent)
-    assert words in made.task("t").error
-    assert made.task("t").attempt == 1
-    asked = made.task("t").usage.requests if made.task("t").usage else 0
-    assert len(api.requests) == asked
-
-
-def test_a_budget_of_a_workflow_counts_its_other_tasks_and_known_prices(flows):
-    bot = Agent(
-        TestModel(model_name="gpt-4o"),
-        name="bot",
-        capabilities=[Durability(budget=Budget(requests=2, of="workflow"))],
-    )
-
-    @flows.agent("ask")
-    async def ask(task, ctx):
-        await bot.run("hi")
-
-    flows.work()
-    made = flows.create(
-        "w", [Task(f"t{n}", agent="ask", needs=[f"t{n - 1}"] * (n > 0)) for n in range(3)]
-    )
-    with pytest.raises(Exception, match="2 of 2 requests"):
-        made.wait(30)
-    with pytest.raises(Final, match=r"\$0.6 of \$0.5"):
-        Budget(cost=0.5).check(Usage(1, 1, 1, 0.6), "t")
-    Budget(cost=0.5).check(Usage(), "t")
-    with pytest.raises(Final, match="price of its model is not known"):
-        Budget(cost=0.5).check(Usage(1, 1, 1), "t")
-    with pytest.raises(Final, match=r"\$0 of \$0"):
-        Budget(cost=0.0).check(Usage(), "t")
-
-
-def test_requests_at_once_do_not_exceed_their_budget(flows, serve):
-    api = serve(lambda _: "word")
-    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=[Budget(requests=2)])])
-    found = []
-
-    async def agent(task, ctx):
-        several = [bot.run("hi") for _ in range(6)]
-        found.extend(await asyncio.gather(*several, return_exceptions=True))
-
-    made = run(flows, agent)
-    refused = [one for one in found if isinstance(one, Final)]
-    assert (len(api.requests), len(refused)) == (2, 4)
-    assert made.task("t").usage.requests == 2
-
-
-def test_a_request_that_failed_takes_nothing_of_the_budget(flows, serve, chat_api):
-    answers = iter([chat_api.Answer(status=500), "word"])
-    api = serve(lambda _: next(answers))
-    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=Budget(requests=1))])
-
-    async def agent(task, ctx):
-        with suppress(Exception):
-            await bot.run("hi")
-        return (await bot.run("hi")).output
-
-    assert run(flows, agent).result == {"t": "word"}
-
-
-def test_an_answer_that_is_kept_is_given_though_the_budget_is_used_up(flows, serve):
-    api = serve(lambda _: "word")
-    bot = Agent(model_of(api), name="bot", capabilities=[Durability(budget=Budget(requests=1))])
-
-    async def agent(task, ctx):
-        done = await bot.run("hi")
-        if ctx.attempt == 1:
-            raise OSError("after the end")
-        return done.output
-
-    assert run(flows, agent, attempts=2).result == {"t": "word"}
-    assert len(api.requests) == 1
-
-
-@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"max_bytes": 0}, "max_bytes must be 1 to 64,000,000, got 0"),
@@ -426,19 +332,6 @@ def test_an_answer_that_is_kept_is_given_though_the_budget_is_used_up(flows, ser
 def test_options_that_are_wrong_are_refused(options, words):
     with pytest.raises(UsageError, match=words):
         Durability(**options)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"tokens": -1}, "tokens must be 0 to"),
-        ({"cost": "much"}, "cost must be"),
-        ({"of": "world"}, "of must be task or workflow"),
-    ],
-)
-def test_budgets_that_are_wrong_are_refused(options, words):
-    with pytest.raises(UsageError, match=words):
-        Budget(**options)
 
 
 def test_an_agent_that_would_forget_is_refused(flows):
