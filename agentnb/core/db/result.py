@@ -251,6 +251,11 @@ class Preview(Result):
         """Accept what `Table` sets."""
 
     @property
+    def shown_rows(self) -> Sequence[tuple[Any, ...]]:
+        """The rows that are displayed, which are not all."""
+        return self._shown.rows
+
+    @property
     def rowcount(self) -> int:
         """Refuse to give a number, which is not known."""
         return len(self)
