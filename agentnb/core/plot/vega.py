@@ -186,7 +186,7 @@ def _axis(values: Sequence[float]) -> tuple[Callable[[float], int], str]:
 def _time_axis(values: Sequence[float]) -> tuple[Callable[[float], int], str, str]:
     """Return a time's step along an axis, the expression of its milliseconds, and its form.
 
-    >>> place, *rest = _time_axis([0.0, 86_400.0 * 365])
+    >>> place, *rest = _time_axis([0.0, 86_400.0 * 730])
     >>> place(7_200.0), rest
     (2, ['(0 + datum.{}) * 3600000', '%Y-%m-%d %H:%M'])
     """
