@@ -21,6 +21,7 @@ import pytest
 
 from . import hosts as namespaces
 from . import mariadb
+from .compiling import compile_share
 from .groups import (
     EngineLock,
     Groups,
@@ -39,6 +40,9 @@ _NUMBERS = itertools.count(1)
 
 def pytest_configure(config):
     """Keep the tests away from the databases of whoever runs them."""
+    gc.disable()  # up to the end of the collection, of which nearly nothing is garbage
+    if hasattr(config, "workerinput"):
+        compile_share(config)
     for name, marker in MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {marker.about}")
     config.pluginmanager.register(EngineLock(tempfile.gettempdir()))
@@ -60,6 +64,7 @@ def pytest_configure(config):
 
 def pytest_collection_finish(session):  # noqa: ARG001 - pytest's own name for it
     """Leave the tests, which stay up to the end, out of every later look for garbage."""
+    gc.enable()
     _leave_out_of_garbage()
 
 
