@@ -167,7 +167,8 @@ HIDDEN = [
     "copy (select 'x' p, 1 a) to 'around' (format csv, partition_by (p), overwrite true)",
     "import database 'kept'", "pragma import_database('kept')",
     "from histogram_values('sta' || 'te/agentnb.csv', secret)",
-    "from ok, histogram('sta' || 'te/agentnb.csv', secret)",
+    "from ok, histogram('sta' || 'te/agentnb.csv', secret)", "from read_text('stat?\\*.csv')",
+    'create macro m(p) as table from read_text("p")', "from 'FILE:state/agentnb.csv'",
 ]  # fmt: skip
 
 
@@ -216,7 +217,7 @@ def test_no_secret_is_kept_in_the_folder_of_the_user(confined, place, monkeypatc
             "set allow_persistent_secrets = true",
             "create persistent secret s (type http)",
         ):
-            with pytest.raises(QueryRejected):
+            with pytest.raises((UsageError, QueryRejected)):
                 session.execute(sql)
     assert not (place / ".duckdb").exists()
 
@@ -237,6 +238,94 @@ def test_what_looks_like_a_path_stays_a_value_and_files_are_written(confined, pl
     assert confined.query("select p, histogram(a || '') from t group by p").scalar() == "x"
     assert confined.query("from histogram_values('t', p)").rows == [("x", 1)]
     assert confined.query("select count(*) from duckdb_databases()").scalar() > 1
+
+
+STORED = [
+    "create view v as from read_text('.env')", "create view v as from '.git/config.csv'",
+    "create macro v(p) as table from read_text(p)",
+    "create macro v(p) as (select content from read_text(p))",
+    "create view x as select 1; create view \"V \"\"1\" as select * from 'state/agentnb.csv'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", STORED)
+def test_what_a_file_of_duckdb_brings_along_reaches_nothing_hidden(confined, place, sql):
+    import duckdb
+
+    with duckdb.connect(place / "other.duckdb") as other:
+        other.execute(sql)
+    with pytest.raises(UsageError, match=" of e: "):
+        confined.execute("attach 'other.duckdb' as e")
+    with pytest.raises(QueryRejected):
+        confined.execute("prepare p as attach 'other.duckdb' as e")
+    assert confined.query(
+        "select database_name from duckdb_databases() where not internal"
+    ).rows == [("memory",)]
+    limits = DuckLimits(folders=(place,), home=place / "state")
+    with (
+        Database(f"duckdb:///{place / 'other.duckdb'}", duck=limits) as db,
+        pytest.raises(UsageError, match=" of other: "),
+    ):
+        db.query("select 1")
+
+
+def test_a_path_means_what_it_means_now(confined, place, monkeypatch):
+    confined.execute("create view v as from 'ok.csv'")
+    confined.execute("create temp macro m() as table from 'ok.csv'")
+    assert confined.query("select count(*) from V").scalar() == 2
+    (place / "ok.csv").unlink()
+    (place / "ok.csv").symlink_to(place / "state" / "agentnb.csv")
+    for sql in ("from v", 'from "V"', "from memory.main.v", "from ok.csv"):
+        with pytest.raises(PathEscape):
+            confined.query(sql)
+    monkeypatch.chdir(place / "state")
+    for sql in ("from 'agentnb.csv'", "from read_csv('*.csv')", "copy (select 1) to 'new.csv'"):
+        with pytest.raises(PathEscape):
+            confined.query(sql)
+
+
+LOCKED = ("memory_limit", "max_memory", "threads", "worker_threads", "max_temp_directory_size",
+    "temp_directory", "python_enable_replacements", "python_scan_all_frames",
+    "allowed_directories", "allowed_paths", "allowed_configs", "lock_configuration",
+    "enable_external_access", "file_search_path", "autoinstall_known_extensions",
+    "allow_unsigned_extensions", "errors_as_json", "home_directory", "log_query_path",
+)  # fmt: skip
+
+
+def test_limits_are_not_lifted_by_sql_however_it_is_spelled(confined):
+    everything = "select name, value from duckdb_settings() where name <> 'search_path' order by 1"
+    before = confined.query(everything).rows
+    value = {"threads": "7", "worker_threads": "7", "allowed_directories": "['/']",
+             "allowed_paths": "['/etc/passwd']", "allowed_configs": "['threads']"}  # fmt: skip
+    for name in LOCKED:
+        to = value.get(name, "'9GB'" if "m" in name[:4] else "true")
+        for sql in (
+            f"set {name} = {to}", f"SET GLOBAL {name.upper()} = {to}", f"set session {name}={to}",
+            f"pragma {name} = {to}", f"PRAGMA {name}={to}", f"reset {name}", f"reset global {name}",
+            f'set "{name}" = {to}', f"/* */ set /* */ {name} = {to}",
+        ):  # fmt: skip
+            with pytest.raises((UsageError, QueryRejected)):
+                confined.execute(sql)
+    for sql in (
+        "call enable_logging('QueryLog')",
+        "pragma enable_logging",
+        "set enable_profiling='json'",
+    ):
+        with pytest.raises((UsageError, QueryRejected)):
+            confined.execute(sql)
+    assert confined.query(everything).rows == before
+    with pytest.raises(UsageError, match="memory_limit cannot be set by SQL") as caught:
+        confined.execute("set memory_limit = '64GB'")
+    assert "AGENTNB_DUCK_MEMORY" in caught.value.hint
+    with confined.session() as session:
+        session.execute("set timezone = 'Asia/Tokyo'")
+        session.execute("set default_order = 'desc'")
+        session.execute("create schema s")
+        session.execute("set search_path = 's'")
+        session.execute("set variable x = 5")
+        assert session.query("select current_setting('timezone'), getvariable('x')").rows == [
+            ("Asia/Tokyo", 5)
+        ]
 
 
 def test_files_beside_the_notebook_are_tables(confined, place):
@@ -516,7 +605,7 @@ def test_a_statement_tells_how_many_rows_it_changed(duck):
     assert duck.execute("update t set a = 5 where a > 1").rowcount == 2
     assert duck.query("insert into t values (7) returning a").rows == [(7,)]
     assert duck.query('select count(*) as "Count" from t').rows == [(4,)]
-    assert repr(duck.execute("set threads = 1")) == "done"
+    assert repr(duck.execute("set timezone = 'UTC'")) == "done"
 
 
 def test_a_file_has_one_process_at_a_time(tmp_path):

@@ -45,10 +45,11 @@ _READS = frozenset({
     "pivot", "unpivot", "begin", "start", "commit", "end", "rollback", "abort", "use",
 })  # fmt: skip
 _SETS = frozenset({"timezone", "schema", "search_path", "variable", "calendar"})
-_FUNCTIONS = (
-    "select distinct function_name from duckdb_functions() "
-    "where function_type in ('table', 'table_macro', 'pragma')"
-)
+# All other settings are locked: those of memory, threads, files and logs among them.
+_SETTABLE = ("TimeZone", "Calendar", "schema", "search_path", "default_order",
+    "default_null_order", "null_order", "preserve_insertion_order", "pivot_limit",
+    "integer_division",
+)  # fmt: skip
 
 
 class DuckDB(Backend):
@@ -165,11 +166,14 @@ class DuckDB(Backend):
             root.execute("from duckdb_secrets()")  # from now on secrets cannot be made persistent
             root.execute(f"set allowed_directories = [{allowed}]")
             root.execute("set enable_external_access = false")
-            functions = [name for (name,) in root.execute(_FUNCTIONS).fetchall()]
+            root.execute(f"set allowed_configs = {list(_SETTABLE)}")
+            root.execute("set lock_configuration = true")
+            confinement = Confinement(root, folders, limits.home)
+            confinement.check_stored(root)
         except BaseException:
             root.close()
             raise
-        self._confinement = Confinement(folders, limits.home, functions)
+        self._confinement = confinement
         return root
 
     def close(self) -> None:
@@ -362,7 +366,10 @@ class DuckDB(Backend):
         description = raw.native.description
         if description and _succeeds(statement, description):
             raw.native.fetchall()
-            return None
+            description = None
+        if self._confinement is not None and not statement.reads:
+            # A connection that has a result to give is not asked for anything else.
+            self._confinement.ran(statement, self._root if description else raw.native)
         return description or None
 
     def _permitted(self, raw: DuckConnection, statement: Statement, params: Any) -> None:

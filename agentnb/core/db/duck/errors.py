@@ -40,6 +40,8 @@ _HELD = re.compile(r"Conflicting lock is held in (?P<who>.*?PID \d+)", re.DOTALL
 _FILES = re.compile(r"disabled by configuration|disabled through configuration")
 _EXTENSION = re.compile(r"requires the extension \w+ to be loaded")
 _MISSING = re.compile(r"(?:Table|View) with name (?P<name>\S+) does not exist")
+_LOCKED = re.compile(r'configuration option "(?P<name>\w+)" - the configuration has been locked')
+_LIMITS = {"memory_limit", "max_memory", "threads", "worker_threads"}
 _ABORTED = "transaction is aborted"
 _OPEN = re.compile(r"same database file with a different configuration")
 
@@ -61,13 +63,34 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
     if watch is not None and watch.over and kind in {"InterruptException", "RuntimeError"}:
         return watch.error()
     fault = _Fault(kind, text, sql, target)
-    for known in (_of_files, _of_another_user, _of_memory, _of_names, _of_rules, _of_values):
+    for known in (
+        _of_settings,
+        _of_files,
+        _of_another_user,
+        _of_memory,
+        _of_names,
+        _of_rules,
+        _of_values,
+    ):
         if (found := known(fault)) is not None:
             return found
     if _ABORTED in text:
         hint = "a statement before it failed: end the transaction, and run it again"
         return QueryRejected(text, service="db", hint=hint)
     return QueryRejected(_placed(text, about, sql), service="db", hint=_hint(about))
+
+
+def _of_settings(fault: _Fault) -> AgentnbError | None:
+    if (found := _LOCKED.search(fault.text)) is None:
+        return None
+    name = found["name"]
+    hint = "set timezone, schema, search_path or null_order; the others are fixed"
+    if name in _LIMITS:
+        option = "threads" if "threads" in name else "memory_limit"
+        url = f"duckdb:///FILE?{option}=VALUE"
+        hint = f'hub.databases.connect("lake", "{url}") (%db connect lake {url})'
+        hint += "" if option == "threads" else "; AGENTNB_DUCK_MEMORY is that of all others"
+    return UsageError(f"{name} cannot be set by SQL", service="db", hint=hint)
 
 
 def _of_files(fault: _Fault) -> AgentnbError | None:
@@ -175,5 +198,5 @@ def _refused(text: str) -> AgentnbError:
         f"{text.partition(' - ')[0]}: it is outside of the folders that SQL may reach",
         service="db",
         hint="put the file below the working directory or the workspace, or name its folder in "
-        "AGENTNB_DUCK_FOLDERS",
+        "AGENTNB_DUCK_DIRS",
     )
