@@ -273,7 +273,8 @@ def test_over_http_a_token_is_needed_and_other_hosts_and_origins_are_refused(roo
         good = {"Authorization": f"Bearer {token}"}
         host = urlsplit(url).netloc
         assert _status(url) == 401
-        assert _status(url, Authorization="Bearer no") == 401
+        for wrong in ("Bearer no", "Bearer", f"Basic {token}", token, f"Bearer {token} more"):
+            assert _status(url, Authorization=wrong) == 401
         assert _status(url, Host="evil.example", **good) == 421
         assert _status(url, Host=host, Origin="http://evil.example", **good) == 403
         begin = {
@@ -287,13 +288,17 @@ def test_over_http_a_token_is_needed_and_other_hosts_and_origins_are_refused(roo
             },
         }
         assert _status(url, body=begin, Host=host, **good) == 200
+        for scheme in ("bearer ", "BEARER  "):  # its case says nothing (RFC 9110)
+            same = {"Authorization": f"{scheme}{token}"}
+            assert _status(url, body=begin, Host=host, **same) == 200
         with agentnb.connect(start=root, home=root / ".agentnb") as hub:
             client = hub.mcp(url, headers=good, timeout=10)
             assert "a.py" in client.call("file_list")
             with pytest.raises(RejectedError, match="leads out"):
                 client.call("file_read", path="../x")
-            with pytest.raises(UnavailableError):
+            with pytest.raises(UnavailableError, match="HTTP 401 Unauthorized") as caught:
                 hub.mcp(url, timeout=10).describe()
+            assert "a token that it accepts, in headers=" in caught.value.hint
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) in {0, -signal.SIGTERM}
 

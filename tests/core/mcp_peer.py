@@ -19,6 +19,13 @@ READ = {
     "inputSchema": {"type": "object"},
     "annotations": {"readOnlyHint": True},
 }
+NUMBER = {"type": "object", "properties": {"result": {"type": "integer"}}, "required": ["result"]}
+COUNT = READ | {"name": "count", "outputSchema": NUMBER | {"title": "countOutput"}}
+MARKED = READ | {"name": "marked", "outputSchema": NUMBER | {"x-fastmcp-wrap-result": True}}
+RECEIPT = READ | {"name": "receipt", "outputSchema": NUMBER | {"title": "Receipt"}}
+TOOLS = [PAY, READ]
+if "PEER_STRUCTURES" in os.environ:
+    TOOLS += [COUNT, MARKED, RECEIPT]
 
 
 def send(message):
@@ -96,7 +103,7 @@ for line in sys.stdin:
         given = {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info}
         send({"id": number, "result": given})
     elif message.get("method") == "tools/list":
-        send({"id": number, "result": {"tools": [PAY, READ]}})
+        send({"id": number, "result": {"tools": TOOLS}})
     elif message.get("method") == "tools/call":
         call(number, params["name"], params.get("arguments") or {})
     elif number is not None:

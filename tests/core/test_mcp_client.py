@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.server
 import json
 import os
 import socket
@@ -54,12 +55,59 @@ def test_tools_are_listed_and_called(bank):
     assert (balance.read_only, balance.asks) == (True, False)
     assert bank.tools().dicts()[1]["read-only"] == "yes"
     assert bank.call("pay", n=4) == "pay 4"
-    assert bank.call("pay", way="structure") == 3
     assert bank.call("pay", way="noise") == "paid"
     assert [bank.asks("pay"), bank.asks("balance")] == [True, False]
     with pytest.raises(NotFoundError, match="no tool 'pai'") as caught:
         bank.call("pai")
     assert "pay" in caught.value.hint
+
+
+def test_a_result_is_unwrapped_where_the_schema_of_the_tool_says_that_it_is_wrapped(hub, bank):
+    client = hub.mcp(PEER, env={"PEER_STRUCTURES": "1"}, timeout=20)
+    assert client.call("count", way="structure") == 3
+    assert client.call("marked", way="structure") == 3
+    assert client.call("receipt", way="structure") == {"result": 3}
+    assert bank.call("pay", way="structure") == {"result": 3}  # it has no schema of its result
+
+
+@pytest.fixture
+def failing():
+    """Return the URL of a server that answers with a status, and what sets it."""
+    answers = {"status": 500}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(answers["status"])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/mcp", answers
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "hint"),
+    [
+        (401, "HTTP 401 Unauthorized", "a token that it accepts, in headers="),
+        (404, "HTTP 404 Not Found", "often /mcp"),
+        (500, "HTTP 500 Internal Server Error", "the server's own log"),
+        (599, r"HTTP 599 \(", "the server's own log"),
+    ],
+)
+def test_the_status_of_a_server_that_refuses_is_shown(hub, failing, status, words, hint):
+    url, answers = failing
+    answers["status"] = status
+    with pytest.raises(UnavailableError, match=words) as caught:
+        hub.mcp(url, timeout=20).tools()
+    assert hint in caught.value.hint
 
 
 def test_the_same_server_is_one_client_and_other_options_make_another(hub, bank):

@@ -8,6 +8,7 @@ import json
 import shlex
 from contextlib import suppress
 from hashlib import sha256
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agentnb.core.callthreads import CallThreads
@@ -51,6 +52,8 @@ _TAIL = 500
 _LONG = 8
 """Characters from which a variable or a header that is given is masked, whatever its name."""
 _LEAST_BYTES, _MOST_BYTES = 1_000, 1_000_000_000
+_AWAY = frozenset({401, 403, 407, 429, *range(500, 600)})
+"""Statuses of HTTP that are no answer of a tool: the server cannot be used."""
 _SPARE = 5.0
 """Seconds that a caller waits beyond the deadline, which the loop holds."""
 
@@ -159,6 +162,7 @@ class MCPClient:
         self._leaving: set[_Session] = set()
         self._known: dict[str, RemoteTool] = {}
         self._digests: dict[str, str] = {}
+        self._wrapped: set[str] = set()
 
     @property
     def connected(self) -> bool:
@@ -345,6 +349,7 @@ class MCPClient:
     async def _read_tools(self, session: _Session) -> list[RemoteTool]:
         found = await session.tools()
         self._digests = {one["name"]: digest_of(one) for one in found}
+        self._wrapped = {one["name"] for one in found if _is_wrapped(one)}
         kept = await self._call_threads.call(self._pins.add, self.name, self._digests)
         tools = []
         for one in found:
@@ -408,7 +413,10 @@ class MCPClient:
                     hint=f"read it with .describe() and accept it with .accept({name!r}) "
                     f"(%mcp accept {name})",
                 )
-            return await session.call(name, arguments)
+            answer = await session.call(name, arguments)
+            if name in self._wrapped and isinstance(answer, dict) and {*answer} == {"result"}:
+                return answer["result"]
+            return answer
 
         return await self._within(call, str(name))
 
@@ -447,13 +455,16 @@ class MCPClient:
                 hint="ask it for less, or hub.mcp(..., max_bytes=10_000_000)",
             )
         text = masked(_text_of(error))
-        if _is_answer(error):
+        status = 0 if session is None else session.traffic.status
+        if status and not isinstance(error, _ToolSaysNo):
+            text = f"HTTP {_phrase(status)} ({text})"
+        if _is_answer(error) and status not in _AWAY:
             return RejectedError(
                 f"{self.name}: {text}", service="mcp", hint="its tools and schemas: .describe()"
             )
         hint = "start it by hand to see more; the next call starts it again"
         if self._url:
-            hint = "check the URL, and the token in headers=; the next call connects again"
+            hint = _hint_of(status)
         return UnavailableError(
             f"{self.name} cannot be used: {text}{f': {tail}' if tail else ''}",
             service="mcp",
@@ -562,10 +573,7 @@ class _Session:
         if result.is_error:
             raise _ToolSaysNo(_text(result))
         found = result.structured_content
-        if found is None:
-            return _text(result)
-        # So the SDK wraps what is no object.
-        return found["result"] if isinstance(found, dict) and {*found} == {"result"} else found
+        return _text(result) if found is None else found
 
     def stop(self) -> None:
         """Close the connection soon."""
@@ -630,6 +638,26 @@ def _target(target: Any) -> tuple[list[str], str]:
     )
 
 
+def _is_wrapped(tool: Mapping[str, Any]) -> bool:
+    """Return whether the server's SDK wraps the results of a tool, which are no objects.
+
+    That of Python names the schema after the function, FastMCP marks it. A tool whose own result
+    is an object with one field ``result`` has another schema.
+
+    >>> schema = {"title": "payOutput", "properties": {"result": {"type": "integer"}}}
+    >>> _is_wrapped({"name": "pay", "outputSchema": schema})
+    True
+    >>> _is_wrapped({"name": "pay", "outputSchema": schema | {"title": "Receipt"}})
+    False
+    """
+    schema = tool.get("outputSchema") or {}
+    if schema.get("x-fastmcp-wrap-result") is True:
+        return True
+    fields = schema.get("properties")
+    named = schema.get("title") == f"{tool['name']}Output"
+    return named and isinstance(fields, dict) and {*fields} == {"result"}
+
+
 def _is_answer(error: Exception) -> bool:
     """Return whether an error is the server's own answer, and its connection is well."""
     if isinstance(error, _ToolSaysNo):
@@ -637,6 +665,30 @@ def _is_answer(error: Exception) -> bool:
     from mcp.shared.exceptions import MCPError
 
     return isinstance(error, MCPError) and error.message != "Connection closed"
+
+
+def _phrase(status: int) -> str:
+    """Return a status of HTTP with its words.
+
+    >>> _phrase(401), _phrase(599)
+    ('401 Unauthorized', '599')
+    """
+    with suppress(ValueError):
+        return f"{status} {HTTPStatus(status).phrase}"
+    return str(status)
+
+
+def _hint_of(status: int) -> str:
+    """Return what to do about a server with a URL that cannot be used."""
+    match status:
+        case 401 | 403:
+            return "give it a token that it accepts, in headers= (%mcp tools URL --env VARIABLE)"
+        case 404 | 405:
+            return "check the path of the URL, which is often /mcp"
+        case 0:
+            return "check the URL, and the token in headers=; the next call connects again"
+        case _:
+            return "the server's own log says why; the next call connects again"
 
 
 def _text_of(error: BaseException) -> str:

@@ -201,12 +201,15 @@ class _WithToken:
 
     def __init__(self, app: App, token: str) -> None:
         self._app = app
-        self._expected = f"Bearer {token}".encode()
+        self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            given = b"".join(value for name, value in scope["headers"] if name == b"authorization")
-            if not hmac.compare_digest(given, self._expected):
+            given = [value for name, value in scope["headers"] if name == b"authorization"]
+            # The case of the scheme says nothing, and any number of spaces may follow it.
+            scheme, _, token = b"".join(given).partition(b" ")
+            known = hmac.compare_digest(token.lstrip(b" "), self._token)
+            if len(given) != 1 or scheme.lower() != b"bearer" or not known:
                 await _refuse(send)
                 return
         await self._app(scope, receive, send)

@@ -42,12 +42,15 @@ class Traffic:
         self.most = most
         self.flooded = False
         self.errors = ""
+        self.status = 0
+        """The status of the last answer to a message over HTTP, if it is an error."""
         self._received = 0
 
     def begin(self) -> None:
         """Count from now on, for a call."""
         self._received = 0
         self.errors = ""
+        self.status = 0
 
     def add(self, size: int) -> bool:
         """Count bytes, and return whether they are still few enough."""
@@ -157,7 +160,7 @@ async def http_transport(
 
 
 class _Bounded(httpx2.AsyncBaseTransport):
-    """A transport that counts what comes."""
+    """A transport that counts what comes, and keeps the status of an error."""
 
     def __init__(self, inner: httpx2.AsyncHTTPTransport, traffic: Traffic) -> None:
         self._inner = inner
@@ -166,6 +169,8 @@ class _Bounded(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Return a response whose body ends with an error where it is too long."""
         response = await self._inner.handle_async_request(request)
+        if request.method == "POST":
+            self._traffic.status = response.status_code if response.is_error else 0
         response.stream = _Counted(response.stream, self._traffic)
         return response
 
