@@ -151,7 +151,7 @@ def test_the_tasks_of_agents_are_counted(worker, tmp_path):
     assert found["agentnb_tasks_total", "fails", "retried"] == 1
     assert found["agentnb_tasks_started_total", "write"] == 2
     assert found["agentnb_task_wait_seconds_count", "write"] == 2
-    states = ("waiting", "delayed", "active")
+    states = ("waiting", "delayed", "active", "parked")
     assert samples(found, "agentnb_agent_tasks") == {
         (agent, state): 0 for agent in ("fails", "write") for state in states
     }

@@ -419,6 +419,27 @@ def test_a_wait_is_a_span_of_its_own_and_a_parked_entry_is_no_error(workflows):
 
 
 @on_sqlite
+def test_the_span_of_a_wait_has_the_time_for_which_its_task_was_parked(make_workflows):
+    clock = Clock()
+    workflows = make_workflows(runtime=Runtime(clock=clock))
+    workflows.agent("part")(lambda _, ctx: ctx.sleep(3600))
+
+    def bot(_, ctx):
+        ctx.gather([ctx.spawn(Task("p", agent="part"))])
+
+    made = park(workflows, bot, waits=2)
+    until(lambda: made.task("p").state == "parked")
+    assert [one.tasks["parked"] for one in workflows._depths(["part", "bot"])] == [1, 1]
+    clock.advance(3600)
+    made.wait(20)
+    spans = workflows._runtime.tracer.recent(100)
+    waited = {one.name: one.attributes["waited_s"] for one in spans if "waited_s" in one.attributes}
+    assert {*waited} == {"sleep", "tasks"}
+    assert all(3600 <= length < 7200 for length in waited.values()), waited
+    assert [one.tasks["parked"] for one in workflows._depths(["part", "bot"])] == [0, 0]
+
+
+@on_sqlite
 def test_another_question_under_an_old_name_is_noticed(workflows, caplog):
     made = park(workflows, lambda _, ctx: ctx.ask("a", "How much?"))
     workflows.agent("bot")(lambda _, ctx: ctx.ask("a", "How many?"))

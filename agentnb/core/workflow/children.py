@@ -13,7 +13,7 @@ import msgspec
 from agentnb.core.errors import UsageError
 from agentnb.core.workflow.creating import insert_children
 from agentnb.core.workflow.outbox import note
-from agentnb.core.workflow.parking import WaitState
+from agentnb.core.workflow.parking import WaitState, find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,8 +173,8 @@ def enter(tx: Transaction, ref: TaskRef, wait: Wait) -> WaitState | None:
     if held is None:
         return None
     ids = wait.what or "[]"
-    ended, bad = tx.rows(_LEFT_OVER, names=ids)[0]
-    remaining = (wait.remaining or 0) - ended
+    number, bad = tx.rows(_LEFT_OVER, names=ids)[0]
+    remaining = (wait.remaining or 0) - number
     over = remaining <= 0 or (wait.strict and bool(bad))
     if not over:
         tx.run(
@@ -188,5 +188,6 @@ def enter(tx: Transaction, ref: TaskRef, wait: Wait) -> WaitState | None:
             strict=int(wait.strict),
             entry=ref.entry,
         )
-    now = tx.now()
-    return WaitState("tasks", "done" if over else "open", "", None, None, now, None, now)
+    now, kept = tx.now(), find(tx, ref.id, wait.name)
+    began, ended = (now, now) if kept is None else (kept.created, kept.ended or now)
+    return WaitState("tasks", "done" if over else "open", "", None, None, began, None, ended)

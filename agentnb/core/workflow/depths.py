@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["OPEN", "AgentDepth", "depths"]
 
-OPEN = ("waiting", "delayed", "active")
-"""The states of tasks that a worker has or could have."""
+OPEN = ("waiting", "delayed", "active", "parked")
+"""The states of tasks that a worker has or could have; a parked one needs none meanwhile."""
 # A statement for each state, by its name: each has a partial index of its own.
 _COUNTS = (
     "select agent, count(*), min(due) from {{task}} "
     "where scope = :scope and state = '{state}' group by agent"
+)
+# By the index of open waits, of which each parked task has one.
+_PARKED = (
+    "select agent, count(*), null from {task} where scope = :scope and state = 'parked' and id in "
+    "(select task_id from {task_wait} where scope = :scope and state = 'open') group by agent"
 )
 
 
@@ -52,7 +57,8 @@ def depths(
     found: dict[str, AgentDepth] = defaultdict(lambda: AgentDepth(""))
     now = tx.now()
     for state in OPEN:
-        for name, count, since in tx.rows(_COUNTS.format(state=state), scope=scope):
+        sql = _PARKED if state == "parked" else _COUNTS.format(state=state)
+        for name, count, since in tx.rows(sql, scope=scope):
             found[name].tasks[state] = count
             if state == "waiting" and since is not None:
                 found[name].oldest = max(now - since, 0.0)
