@@ -15,12 +15,15 @@ from agentnb.core.hints import rendered
 from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import pandas as pd
     import polars as pl
     import pyarrow as pa
 
+    from agentnb.core.export import Exported
+    from agentnb.core.export.clipboard import Clipboard
     from agentnb.core.format import Kind
 
 __all__ = ["Column", "Row", "Table", "cut_note", "names_of", "row_type"]
@@ -112,6 +115,7 @@ class Table:
     __slots__ = ("columns", "display", "empty", "formats", "note", "rows")
     kinds: Sequence[str | None] = ()  # of the columns, where a database tells them
     _null = ""  # what None is shown as
+    _is_arrow = False  # whether `arrow` gives the data themselves
 
     def __init__(
         self,
@@ -197,6 +201,123 @@ class Table:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def to_csv(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        separator: str | None = None,
+        spreadsheet: bool = False,
+        overwrite: bool = False,
+    ) -> Exported:
+        r"""Write all rows to a CSV file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The file: ``.csv``, or ``.tsv`` with tabs; ``.csv.gz`` and ``.tsv.gz`` are compressed.
+            None is an empty value, an empty text ``""``, bytes are hexadecimal, JSON is JSON.
+        separator
+            The character between two values; default: a comma, or a tab.
+        spreadsheet
+            Write it for Excel: a text that it would run as a formula begins with ``'``, and the
+            file with a byte order mark. Otherwise values are as they are.
+        overwrite
+            Replace a file that is there.
+
+        Returns
+        -------
+        Exported
+            The path, which `open` takes, the rows and the bytes.
+
+        Raises
+        ------
+        UsageError
+            The name ends otherwise, the file exists, or the rows were cut for display.
+        UnavailableError
+            The disk is full.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = Table(["id", "name"], [(1, "a"), (2, None)]).to_csv(f"{folder}/rows.csv")
+        ...     found.rows, Path(found).read_text()
+        (2, 'id,name\n1,a\n2,\n')
+        """
+        from agentnb.core.export import save
+
+        more = {"separator": separator, "spreadsheet": spreadsheet}
+        return save(self, path, "csv", overwrite=overwrite, **more)  # type: ignore[arg-type]  # of two types
+
+    def to_json(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Exported:
+        """Write all rows to a JSON file, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The file: ``.json`` is a list of objects, ``.jsonl`` or ``.ndjson`` an object a line.
+            Times and bytes are text; a Decimal that a float would round is text as well.
+        overwrite
+            Replace a file that is there.
+
+        Raises
+        ------
+        UsageError, UnavailableError
+            As `to_csv`.
+        """
+        from agentnb.core.export import save
+
+        return save(self, path, "json", overwrite=overwrite)
+
+    def to_parquet(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Exported:
+        """Write all rows to a Parquet file with their types, whole or not at all.
+
+        Parameters
+        ----------
+        path
+            The file: ``.parquet``. Dictionaries are Parquet's JSON, lists are lists.
+        overwrite
+            Replace a file that is there.
+
+        Raises
+        ------
+        UsageError
+            As `to_csv`, or a column has values of several types.
+        ConfigError
+            pyarrow is not installed.
+        UnavailableError
+            The disk is full.
+        """
+        from agentnb.core.export import save
+
+        return save(self, path, "parquet", overwrite=overwrite)
+
+    def to_clipboard(self) -> Clipboard:
+        r"""Return a button that copies all rows, as spreadsheets paste them, in a notebook's page.
+
+        The clipboard is the browser's, which only a click on the page reaches. Anywhere else,
+        ``.text`` has the rows, tab-separated. A text that a spreadsheet would run as a formula
+        begins with ``'``.
+
+        Raises
+        ------
+        UsageError
+            The rows have more than 1 MB, which would be saved in the notebook, or were cut.
+
+        Examples
+        --------
+        >>> Table(["id"], [(1,), (2,)]).to_clipboard().text
+        'id\n1\n2\n'
+        """
+        from agentnb.core.export.clipboard import clipboard_of
+
+        return clipboard_of(self)
+
+    def _parts(self) -> Iterable[Table]:
+        """Return tables that are this one, part by part."""
+        return (self,)
 
     def column(self, name: str) -> list[Any]:
         """Return one column's values.

@@ -30,6 +30,7 @@ _DOTTED = re.compile(r"(?<![\w.])(?P<name>\w+)(?P<dot>\.\w*)?\Z")
 _ATTRIBUTES = re.compile(
     r"^Attributes\n-+\n(?P<them>.*?)(?:\n\n\w+\n-+\n|\Z)", re.DOTALL | re.MULTILINE
 )
+_NAMED = re.compile(r"<<\s*\w*\Z")
 _BIND = re.compile(r"(?<![:\w]):(?P<path>(?:[A-Za-z_]\w*\.)*)(?P<start>\w*)\Z")
 
 
@@ -152,6 +153,11 @@ def _after(
         return word, [(name, "verb") for name in grammar.verbs]
     if verb is not None and plain and plain[0] == verb.name:
         at = len(plain) - 1
+        if verb.free and at >= len(verb.arguments):
+            if _NAMED.search(before):
+                return word, [(name, "value") for name in magic.live("variable", word)]
+            word = _sql_word(before)
+            return word, magic.free_names(before[: len(before) - len(word)], word, before)
         if verb.repeats:
             at = min(at, len(verb.arguments) - 1)
         kinds = [verb.live[at]] if at < len(verb.live) else []

@@ -36,7 +36,10 @@ PUBLIC = {
     "LogFile": "attach close failed flush kept path",
     "Secret": "reveal",
     "Redactor": "add begun",
-    "Table": "arrow column columns df dicts display empty formats header kinds note pl rows",
+    "Table": """
+        arrow column columns df dicts display empty formats header kinds note pl rows to_clipboard
+        to_csv to_json to_parquet
+    """,
     # Beside the names of redis-py's client.
     "RedisClient": """
         embedded execute_within node probe publisher repeating runtime subscriber target timeout
@@ -46,14 +49,15 @@ PUBLIC = {
         aclose aconnect aforget alist close connect forget list names opened
     """,
     "Database": """
-        access aclose adescribe aexecute aexplain aload aping aplot aprofile aquery aretype arun
-        ascript astream atables atransaction close describe engine execute explain kind load
-        max_bytes name ping plot profile query read_only retype rows run script session stream
+        access aclose adescribe aexecute aexplain aexport aload aping aplot aprofile aquery aretype
+        arun ascript astream atables atransaction close describe engine execute explain export kind
+        load max_bytes name ping plot profile query read_only retype rows run script session stream
         support tables timeout transaction
     """,
     "Result": """
         arrow column columns df dicts display empty formats header kinds note notices objects pl
-        plot profile returns_rows rowcount rows scalar statement truncated
+        plot profile returns_rows rowcount rows scalar statement to_clipboard to_csv to_json
+        to_parquet truncated
     """,
     "Cache": """
         aclose adelete aget aget_or_set ainvalidate ainvalidate_tags akeys aset astats attl cached

@@ -19,6 +19,7 @@ from agentnb.core.redact import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from sqlalchemy import Connection, Engine
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
     from agentnb.core.resilience import Deadline
 
-__all__ = ["Backend", "Watch", "no_answer", "no_rows", "stray_begin"]
+__all__ = ["Backend", "Watch", "chunks", "no_answer", "no_rows", "stray_begin"]
 
 logger = logging.getLogger("agentnb.db")
 
@@ -129,6 +130,7 @@ class Backend:
         self.note = target.note
         self.kind = target.kind
         self.read_only = read_only
+        self.home: Path | None = None  # of agentnb, whose files are nobody else's
         self.ephemeral = False  # whether its data may be lost in a crash
         self.has_state = False  # on any of its connections, ever
         self.capacity = 1  # connections in use at a time, once there is an engine
@@ -375,7 +377,7 @@ class Backend:
         params: Any,
         chunk: int,
     ) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
-        """Execute and yield columns and rows, chunk by chunk.
+        """Execute and yield columns and rows, chunk by chunk; the first one may have no rows.
 
         Raises
         ------
@@ -387,11 +389,20 @@ class Backend:
             cursor = result.cursor
             if cursor is None or cursor.description is None:
                 raise no_rows()
-            columns = self.columns_of(cursor.description)
-            while rows := cursor.fetchmany(chunk):
-                yield columns, list(rows)
+            yield from chunks(self.columns_of(cursor.description), cursor.fetchmany, chunk)
         finally:
             result.close()
+
+    def arrow_chunks(
+        self,
+        connection: Connection,
+        statement: Statement,
+        sql: str,
+        params: Any,
+        chunk: int,
+    ) -> Iterator[Any]:
+        """Execute and yield Arrow tables, chunk by chunk, where `fetches_arrow`."""
+        raise NotImplementedError
 
     def connect_error(self, error: Exception) -> AgentnbError | None:  # noqa: ARG002 - for drivers that are not known
         """Return our error for what is no database error and came while connecting, or None."""
@@ -404,6 +415,18 @@ class Backend:
     def uri_for_adbc(self) -> str | None:
         """Return the address under which ADBC reaches the same data, if it does."""
         return None
+
+
+def chunks(
+    columns: tuple[str, ...], fetchmany: Callable[[int], Any], size: int
+) -> Iterator[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    """Yield columns and rows until there are no more; at least once, for the columns."""
+    rows = fetchmany(size)
+    while True:
+        yield columns, list(rows)
+        rows = fetchmany(size)
+        if not rows:
+            return
 
 
 def no_answer(target: Target, seconds: float) -> DeadlineExceeded:

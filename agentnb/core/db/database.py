@@ -219,6 +219,7 @@ class Database(Executor):
             else _BACKENDS.get(target.kind, Plain)(target, read_only=read_only)
         )
         backend.ephemeral = runtime.ephemeral
+        backend.home = duck.home if duck is not None else None
         runner = DatabaseRunner(
             backend,
             name=name,

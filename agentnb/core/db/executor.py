@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 from agentnb.core.db import taped
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.keywords import refuse_values
-from agentnb.core.db.result import Result, Script
+from agentnb.core.db.result import ArrowResult, Result, Script
 from agentnb.core.db.text import scan, split
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.keywords import refuse_unknown
@@ -18,12 +18,14 @@ from agentnb.core.trace.streaming import Streaming
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+    import os
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.bounds import Bounds
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.text import Statement
+    from agentnb.core.export import Exported
     from agentnb.core.plot import Plot
     from agentnb.core.plot.asked import Kind
     from agentnb.core.resilience import Deadline
@@ -313,6 +315,7 @@ class Executor:
         *,
         chunk: int = 10_000,
         timeout: float | None = None,
+        frames: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> Generator[Result, None, None]:
         """Yield the rows of one statement in chunks: any number of rows in bounded memory.
@@ -325,6 +328,8 @@ class Executor:
             Rows in each `Result`.
         timeout
             Seconds for the whole; default: the setting ``db_timeout``.
+        frames
+            As in `query`.
 
         Raises
         ------
@@ -336,13 +341,23 @@ class Executor:
         watch = Watch(self.access.deadline(timeout))
         chunk = whole("chunk", chunk, service="db")
         self._taped(taped.STREAM, lambda: self._arguments([statement], params), lambda: None)
-        found = self._chunks(statement, params or {}, chunk, watch)
+        chunks = self._chunks(statement, params or {}, chunk, watch, frames)
+        found = (part for part in chunks if part)
         # In memory the loop's own statements need the one connection that there is.
         yield from list(found) if self.access.backend.alone else found
 
     def _chunks(
-        self, statement: Statement, params: Mapping[str, Any], chunk: int, watch: Watch
+        self,
+        statement: Statement,
+        params: Mapping[str, Any],
+        chunk: int,
+        watch: Watch,
+        frames: Mapping[str, Any] | None = None,
+        *,
+        arrow: bool = False,
     ) -> Generator[Result, None, None]:
+        """Yield results part by part, at least one; as Arrow data where the database has them."""
+        self.access.check_frames(frames)
         rows = 0
         with (
             self.access.explained(),
@@ -350,15 +365,88 @@ class Executor:
             Streaming(self.access.span("stream", statement.sql)) as span,
             self.access.translated(watch, statement),
             self.access.backend.watching(connection, watch),
+            self.access.backend.framed(connection, statement, frames),
         ):
             text, values = self.access.rendered(statement, params)
             self.access.mark(connection, statement)
-            for columns, found in self.access.backend.stream(
-                connection, statement, text, values, chunk
-            ):
-                span.note(rows=(rows := rows + len(found)))
-                yield Result(columns, found, statement=statement.sql, rowcount=len(found))
+            given = (connection, statement, text, values, chunk)
+            if arrow and self.access.backend.fetches_arrow:
+                parts: Iterator[Result] = (
+                    ArrowResult(table, statement=statement.sql)
+                    for table in self.access.backend.arrow_chunks(*given)
+                )
+            else:
+                parts = (
+                    Result(columns, found, statement=statement.sql, rowcount=len(found))
+                    for columns, found in self.access.backend.stream(*given)
+                )
+            for part in parts:
+                span.note(rows=(rows := rows + len(part)))
+                yield part
             self.access.settle(connection)
+
+    def export(
+        self,
+        /,
+        sql: str,
+        path: str | os.PathLike[str],
+        params: Mapping[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+        separator: str | None = None,
+        spreadsheet: bool = False,
+        timeout: float | None = None,
+        frames: Mapping[str, Any] | None = None,
+        **unknown: Never,
+    ) -> Exported:
+        """Write all rows of a query to a file, whole or not at all, in bounded memory.
+
+        Parameters
+        ----------
+        sql
+            One statement that only reads.
+        path
+            The file; the end of its name is the format: ``.csv``, ``.tsv``, ``.csv.gz``,
+            ``.tsv.gz``, ``.json``, ``.jsonl``, ``.ndjson`` or ``.parquet``.
+        params, frames
+            As in `query`.
+        overwrite, separator, spreadsheet
+            As in `Table.to_csv`.
+        timeout
+            Seconds for the whole; default: ten times the setting ``db_timeout``.
+
+        Raises
+        ------
+        UsageError
+            The file exists, which is seen before the query is run; its name ends otherwise; or
+            the statement does more than read.
+        UnavailableError
+            The disk is full.
+        AgentnbError
+            As in `query`. Nothing is left of the file.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from agentnb.core.db import Database
+        >>> with tempfile.TemporaryDirectory() as folder, Database("sqlite://") as db:
+        ...     db.export("select 1 as n union select 2", f"{folder}/n.csv").rows
+        2
+        """
+        from agentnb.core.db.exporting import export
+
+        refuse_values("export", unknown)
+        return export(
+            self,
+            sql,
+            path,
+            params or {},
+            overwrite=overwrite,
+            separator=separator,
+            spreadsheet=spreadsheet,
+            timeout=timeout,
+            frames=frames,
+        )
 
     def plot(
         self,
@@ -580,6 +668,7 @@ class Executor:
 
     aquery = twin(query)
     aplot = twin(plot)
+    aexport = twin(export)
     aprofile = twin(profile)
     aexecute = twin(execute)
     ascript = twin(script)
@@ -597,11 +686,12 @@ class Executor:
         *,
         chunk: int = 10_000,
         timeout: float | None = None,  # noqa: ASYNC109 - as stream
+        frames: Mapping[str, Any] | None = None,
         **unknown: Never,
     ) -> AsyncIterator[Result]:
         """Yield what `stream` yields, awaited: ``async for`` over chunks of rows."""
         deadline = self.access.deadline(timeout)
-        found = self.stream(sql, params, chunk=chunk, timeout=timeout, **unknown)
+        found = self.stream(sql, params, chunk=chunk, timeout=timeout, frames=frames, **unknown)
         # A stream has a connection, and a thread of its own as a transaction has.
         own = self.access.threads.alone()
         ended = Result((), [])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from agentnb.core.db import plain_errors
-from agentnb.core.db.backend import Backend, no_rows, stray_begin
+from agentnb.core.db.backend import Backend, chunks, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.notices import notify
 from agentnb.core.db.values import UnfitError
@@ -231,7 +231,7 @@ class Plain(Backend):
                 raise no_rows()
             columns = tuple(column[0] for column in cursor.description)
             # From SQLAlchemy: it has the first rows in a buffer of its own.
-            while rows := result.fetchmany(chunk):
+            for _, rows in chunks(columns, result.fetchmany, chunk):
                 yield columns, [tuple(row) for row in rows]
         finally:
             result.close()

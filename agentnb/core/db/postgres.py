@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db import postgres_copy, postgres_read_only
-from agentnb.core.db.backend import Backend, Watch, logger, no_rows, stray_begin
+from agentnb.core.db.backend import Backend, Watch, chunks, logger, no_rows, stray_begin
 from agentnb.core.db.bounds import CHUNK, Bounds, fetch_all
 from agentnb.core.db.effects import changes, locks
 from agentnb.core.db.postgres_connect import Connector
@@ -348,9 +348,7 @@ class Postgres(Backend):
         text = ClientCursor(raw).mogrify(sql, params or ())
         with raw.cursor(name=f"agentnb_{next(self._cursors)}") as cursor:
             cursor.execute(text)
-            columns = self.columns_of(cursor.description)
-            while rows := cursor.fetchmany(chunk):
-                yield columns, rows
+            yield from chunks(self.columns_of(cursor.description), cursor.fetchmany, chunk)
 
     def _read_parts(
         self, raw: Any, sql: str, params: Any, chunk: int

@@ -11,7 +11,7 @@ from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
     import polars as pl
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["ArrowResult", "Preview", "Result", "Script"]
 
 T = TypeVar("T")
+
+_PART = 100_000  # rows
 
 
 @refuse_unknown("db")
@@ -280,6 +282,7 @@ class ArrowResult(Result):
     __slots__ = ("_made", "_table")
     # What follows from the rest, and is not stored with it.
     _derived = ("_made",)
+    _is_arrow = True
 
     def __init__(self, table: pa.Table, *, statement: str = "", truncated: bool = False) -> None:
         self._table = table
@@ -311,6 +314,11 @@ class ArrowResult(Result):
 
     def __bool__(self) -> bool:
         return len(self) > 0
+
+    def _parts(self) -> Iterator[ArrowResult]:
+        """Yield parts, whose rows take little memory."""
+        for start in range(0, max(len(self), 1), _PART):
+            yield ArrowResult(self._table.slice(start, _PART))
 
     def arrow(self) -> pa.Table:
         """Return the Arrow table itself."""

@@ -194,12 +194,7 @@ class Runner(ABC):
         frames: Mapping[str, Any] | None,
     ) -> Result:
         backend = self.backend
-        if frames is not None and not backend.takes_frames:
-            raise UsageError(
-                f"{backend.kind} takes no frames as tables",
-                service="db",
-                hint='hub.databases["duck"].query(SQL, frames=...) (%db -c duck SQL)',
-            )
+        self.check_frames(frames)
         text, values = self.rendered(statement, params)
         with (
             self.span("query", statement.sql) as span,
@@ -228,6 +223,15 @@ class Runner(ABC):
         return Result(
             columns, rows, statement=statement.sql, rowcount=len(rows), truncated=truncated
         )
+
+    def check_frames(self, frames: Mapping[str, Any] | None) -> None:
+        """Refuse frames where the database takes none."""
+        if frames is not None and not self.backend.takes_frames:
+            raise UsageError(
+                f"{self.backend.kind} takes no frames as tables",
+                service="db",
+                hint='hub.databases["duck"].query(SQL, frames=...) (%db -c duck SQL)',
+            )
 
     def rendered(self, statement: Statement, params: Mapping[str, Any]) -> tuple[str, Any]:
         """Return the SQL and the values in the form that the driver takes."""

@@ -20,6 +20,7 @@ __all__ = [
     "ARROW",
     "DESCRIBE",
     "EXECUTE",
+    "EXPORT",
     "LOAD",
     "QUERY",
     "RETYPE",
@@ -172,6 +173,7 @@ LOAD = Operation("db", "load", _RESULTS, prepare=_source)
 RETYPE = Operation("db", "retype", _Tables())
 TABLES = Operation("db", "tables", _Tables())
 DESCRIBE = Operation("db", "describe", _Tables())
+EXPORT = Operation("db", "export", None, "files that were exported are not recorded")
 STREAM = Operation("db", "stream", None, "streams of rows are not recorded")
 TRANSACTION = {
     name: Operation("db", name, NOTHING)

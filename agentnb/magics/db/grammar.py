@@ -10,10 +10,10 @@ __all__ = ["GRAMMAR"]
 # The verbs that take an option of the magic, beside SQL.
 _TABLES = ("connect", "use", "list", "rm", "tables", "describe", "profile")
 _PLACED = (
-    *("tables", "describe", "profile", "load", "retype", "panel"),
+    *("tables", "describe", "profile", "load", "retype", "export", "panel"),
     *("reset", "begin", "commit", "rollback"),
 )
-_TIMED = ("load", "profile", "retype")
+_TIMED = ("export", "load", "profile", "retype")
 CONNECTION = Option(
     ("-c", "--connection"), "use this connection", "NAME", live="connection", verbs=_PLACED
 )
@@ -60,6 +60,19 @@ GRAMMAR = Grammar(
             ("TABLE", "[COLUMN...]"),
             live=("table",),
         ),
+        Verb(
+            "export",
+            "write all rows to a .csv, .tsv, .csv.gz, .json, .jsonl or .parquet file",
+            ("FILE",),
+            (
+                Option(("--force",), "replace the file if it exists"),
+                Option(("--separator",), "the character between two values of CSV", "CHARACTER"),
+                Option(("--spreadsheet",), "CSV for Excel: no text in it is run as a formula"),
+            ),
+            cell=True,
+            free="SQL|<< NAME",
+            twin="hub.db.export(SQL, FILE), result.to_csv(FILE), .to_json, .to_parquet",
+        ),
         Verb("panel", "browse tables and run SQL"),
     ),
     options=(
@@ -98,5 +111,6 @@ GRAMMAR = Grammar(
         "%db --plot day,eur select day, eur from sale",
         "%db connect prod --env PROD_DATABASE_URL --read-only",
         "%db load tasks.csv task --replace",
+        "%db export tasks.csv select * from task",
     ),
 )

@@ -16,6 +16,7 @@ from agentnb.magics.db.grammar import GRAMMAR
 from agentnb.magics.db.sql import (
     assignment,
     executor_of,
+    export,
     refuse_late_options,
     run,
     shaped,
@@ -312,6 +313,21 @@ class DbMagic(Magic):
             hint=did_you_mean(what, self.variables())
             or "name a frame of this notebook, or a .csv, .tsv, .json, .jsonl or .parquet file",
         )
+
+    def do_export(self, call: Call) -> Any:
+        """Write the rows of a query, or of a variable, to a file."""
+        sql = "\n".join(part for part in (call.text, call.body) if part and part.strip())
+        if "--" in call.text:
+            refuse_late_options(call.text, self.grammar, "export")
+        path = call.arguments[0]
+        if isinstance(path, str) and path.lower() == "database":
+            raise UsageError(
+                "database is no file to export to",
+                service="db",
+                hint="in capitals it is SQL of DuckDB: %db -c duck EXPORT DATABASE 'FOLDER'",
+            )
+        session, held = self._place(call)
+        return export(sql, path, session, held, call.options, call.namespace, self.grammar)
 
     def do_panel(self, call: Call) -> Any:
         """Open the panel."""

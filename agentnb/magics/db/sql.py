@@ -7,7 +7,13 @@ import re
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.errors import QueryRejected, TableNotFound, UsageError, did_you_mean
+from agentnb.core.errors import (
+    NotFoundError,
+    QueryRejected,
+    TableNotFound,
+    UsageError,
+    did_you_mean,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +22,12 @@ if TYPE_CHECKING:
     from agentnb.core.db import Session
     from agentnb.core.db.executor import Executor
     from agentnb.core.db.text import Statement
+    from agentnb.core.export import Exported
     from agentnb.magics.db.transaction import HeldTransaction
     from agentnb.magics.grammar import Grammar
+    from agentnb.magics.grammar.verbs import Option
 
-__all__ = ["assignment", "executor_of", "refuse_late_options", "run", "shaped"]
+__all__ = ["assignment", "executor_of", "export", "refuse_late_options", "run", "shaped"]
 
 _ASSIGN = re.compile(r"([^\W\d]\w*)\s*<<\s*")
 _OPTION = re.compile(r"--[A-Za-z][\w-]*")
@@ -60,7 +68,7 @@ def assignment(line: str) -> tuple[str | None, str]:
     return found[1], line[found.end() :]
 
 
-def refuse_late_options(line: str, grammar: Grammar) -> None:
+def refuse_late_options(line: str, grammar: Grammar, verb: str = "") -> None:
     """Refuse an option behind the SQL, where the database takes it for a comment.
 
     Raises
@@ -70,7 +78,7 @@ def refuse_late_options(line: str, grammar: Grammar) -> None:
     """
     from agentnb.core.db.text import split
 
-    names = [name for option in grammar.options for name in option.names]
+    names = [name for option in _options(grammar, verb) for name in option.names]
     for found in _OPTION.finditer(line):
         if found.group() not in names:
             continue
@@ -80,8 +88,14 @@ def refuse_late_options(line: str, grammar: Grammar) -> None:
             raise UsageError(
                 f"{found.group()} comes after the SQL, where it is a comment",
                 service=grammar.noun,
-                hint=f"options go first: %{grammar.noun} {_options_first(line, found, grammar)}",
+                hint=f"options go first: %{grammar.noun} {_options_first(line, found, grammar)}"
+                if not verb
+                else f"options go first: %{grammar.noun} {verb} {found.group()} ... SQL",
             )
+
+
+def _options(grammar: Grammar, verb: str) -> tuple[Option, ...]:
+    return (*grammar.options, *(grammar.verbs[verb].options if verb else ()))
 
 
 def _options_first(line: str, found: re.Match[str], grammar: Grammar) -> str:
@@ -201,6 +215,59 @@ def _plotted(
     if "timeout" in options:
         named["timeout"] = options["timeout"]
     return executor.plot(statements[0].sql, params=namespace, kind=options.get("kind"), **named)
+
+
+def export(
+    sql: str,
+    path: str,
+    session: Session,
+    held: HeldTransaction | None,
+    options: Mapping[str, Any],
+    namespace: Mapping[str, Any],
+    grammar: Grammar,
+) -> Exported:
+    """Write the rows of a query, or of a result or frame of the notebook, to a file.
+
+    Parameters
+    ----------
+    sql
+        The query, or ``<< NAME``.
+    path
+        The file.
+    session, held, options, namespace, grammar
+        As in `run`.
+    """
+    from agentnb.core.db.exporting import export_source
+
+    form: dict[str, Any] = {
+        "overwrite": "force" in options,
+        "separator": options.get("separator"),
+        "spreadsheet": "spreadsheet" in options,
+    }
+    name = sql.removeprefix("<<").strip() if sql.startswith("<<") else ""
+    if name and "timeout" not in options:
+        if name not in namespace:
+            raise NotFoundError(
+                f"there is no variable {name!r:.80}",
+                service="db",
+                hint=did_you_mean(name, namespace) or "%db export FILE << NAME of a result",
+            )
+        home = session.access.backend.home
+        return export_source(namespace[name], path, private=home, **form)
+    if not sql or name or " " not in sql.strip():
+        word = sql.strip() if sql and not name else "TABLE"
+        raise UsageError(
+            "--timeout is of a query" if name else "export takes a query, or << and a name",
+            service="db",
+            hint=f"%db export {path} select * from {word} "
+            f"(%db export {path} << NAME for a result of the notebook)",
+        )
+    if "timeout" in options:
+        form["timeout"] = options["timeout"]
+    if session.access.backend.takes_frames:
+        form["frames"] = namespace
+    with executor_of(session, held) as executor, _with_hint(sql, grammar, namespace):
+        return executor.export(sql, path, namespace, **form)
 
 
 def _refuse_control(

@@ -97,8 +97,11 @@ class Grammar:
         verb = self._verb(line, at, namespace)
         if verb is None:
             return call
-        found, call.rest = words(line, start=at, service=self.service)
         call.verb, call.text = verb.name, ""
+        if verb.free:
+            found, call.text = self._up_to_free(verb, line, at)
+        else:
+            found, call.rest = words(line, start=at, service=self.service)
         known = (*self.options, *verb.options)
         call.words = self._take_options(found[1:], known, call.options, namespace, verb.name)
         self.refuse_ignored(verb, call.options)
@@ -192,6 +195,22 @@ class Grammar:
             return None
         return self._no_verb(name)
 
+    def _up_to_free(self, verb: Verb, line: str, at: int) -> tuple[list[Word], str]:
+        """Return the words of a verb, its arguments and options, and the text behind them."""
+        known = {name: one for one in (*self.options, *verb.options) for name in one.names}
+        found: list[Word] = []
+        left = 1 + len(verb.arguments)
+        value = False
+        for word in each_word(line, start=at, service=self.service):
+            is_option = word.kind == "plain" and _OPTION.match(word.text) is not None
+            if not value and not is_option and not left:
+                return found, line[word.start :].strip()
+            left -= not value and not is_option
+            option = known.get(word.text) if is_option and not value else None
+            value = option is not None and bool(option.value or option.choices)
+            found.append(word)
+        return found, ""
+
     def _no_verb(self, name: str) -> NoReturn:
         same = self.verbs.get(self.elsewhere.get(name, ""))
         hint = f"here it is %{self.noun} {same.usage}" if same is not None else None
@@ -203,6 +222,8 @@ class Grammar:
 
         `begin` is the verb, `begin transaction` is SQL.
         """
+        if verb.free:
+            return True
         found: list[Word] = []
         try:
             found.extend(each_word(line, start=at, service=self.service))

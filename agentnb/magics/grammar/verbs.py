@@ -113,6 +113,9 @@ class Verb:
         The same in Python.
     rest
         The words after ``--`` as the help shows them, such as ``"[-- COMMAND]"``.
+    free
+        The text behind arguments and options as the help shows it, such as ``"SQL"``: it is kept
+        verbatim as `Call.text`.
     """
 
     name: str
@@ -123,11 +126,13 @@ class Verb:
     cell: bool = False
     twin: str = ""
     rest: str = ""
+    free: str = ""
 
     @property
     def usage(self) -> str:
         """The usage, as the help shows it."""
-        return " ".join((self.name, *self.arguments, *([self.rest] if self.rest else [])))
+        more = [text for text in (self.free, self.rest) if text]
+        return " ".join((self.name, *self.arguments, *more))
 
     def takes(self, count: int) -> bool:
         """Return whether it takes this number of arguments."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.db.backend import Backend, Watch, no_rows, stray_begin
+from agentnb.core.db.backend import Backend, Watch, chunks, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.duck.errors import translate
 from agentnb.core.db.duck.limits import DuckLimits
@@ -346,9 +346,34 @@ class DuckDB(Backend):
             return description, self._rows(raw, statement, sql, params)
 
         description, fetchmany = self._run(connection, executed)
-        columns = columns_of(description)
-        while rows := self._run(connection, lambda: fetchmany(chunk)):
-            yield columns, list(rows)
+
+        def fetched(size: int) -> Any:
+            return self._run(connection, lambda: fetchmany(size))
+
+        yield from chunks(columns_of(description), fetched, chunk)
+
+    def arrow_chunks(
+        self,
+        connection: Connection,
+        statement: Statement,
+        sql: str,
+        params: Any,
+        chunk: int,
+    ) -> Iterator[Any]:
+        """Execute and yield Arrow tables, chunk by chunk; the first one may have no rows."""
+        import pyarrow as pa
+
+        raw = _raw(connection)
+
+        def executed() -> Any:
+            self._permitted(raw, statement, params)
+            raw.end()
+            return arrow_reader(raw.native, sql, list(params) if params else None, chunk)
+
+        with contextlib.closing(self._run(connection, executed)) as reader:
+            yield reader.schema.empty_table()
+            while (batch := self._run(connection, lambda: next(reader, None))) is not None:
+                yield pa.Table.from_batches([batch])
 
     def _executed(self, raw: DuckConnection, statement: Statement, sql: str, params: Any) -> Any:
         """Execute a statement; return its columns, or None if it has none."""

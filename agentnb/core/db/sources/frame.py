@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.sources.rows import plain_column
@@ -192,12 +193,15 @@ def _values(name: str, column: Any) -> list[Any]:
                 column = column.cast(
                     arrow.time64("us") if types.is_time(kind) else arrow.duration("us")
                 )
-        return list(column.to_pylist())
+        values = list(column.to_pylist())
     except (arrow.ArrowInvalid, OverflowError, ValueError) as error:
         hint = (
             "dates and times are of the years 1 to 9999, with microseconds: series.dt.round('us')"
         )
         raise UsageError(f"column {name!r}: {error}", service="db", hint=hint) from error
+    if getattr(kind, "extension_name", "") == "arrow.json":
+        return [None if one is None else json.loads(one) for one in values]
+    return values
 
 
 _TESTS = (
@@ -214,7 +218,7 @@ _TESTS = (
     ("text", ("is_string", "is_large_string", "is_string_view", "is_null")),
 )
 
-_EXTENSIONS = {"arrow.uuid": "uuid", "arrow.json": "text"}
+_EXTENSIONS = {"arrow.uuid": "uuid", "arrow.json": "json"}
 
 
 def _arrow_kind(field: Any) -> str:
