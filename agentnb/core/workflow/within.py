@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from agentnb.core.db import Database
     from agentnb.core.db.transaction import TransactionRunner
 
-__all__ = ["check_transaction"]
+__all__ = ["check_transaction", "is_on"]
 
 _HINT = "with hub.db.transaction() as tx: hub.workflows.create(..., transaction=tx)"
 
@@ -34,7 +34,7 @@ def check_transaction(given: Any, database: Database) -> TransactionRunner:
             service="workflow",
             hint=_HINT,
         )
-    if not _is_same(runner, database):
+    if not is_on(runner, database):
         raise UsageError(
             "no workflow can be made within this transaction: it is on "
             f"{runner.backend.target}, workflows are kept on {database.access.backend.target}",
@@ -56,7 +56,8 @@ def check_transaction(given: Any, database: Database) -> TransactionRunner:
     return runner
 
 
-def _is_same(runner: TransactionRunner, database: Database) -> bool:
+def is_on(runner: TransactionRunner, database: Database) -> bool:
+    """Return whether a transaction is on a database, by any connection."""
     if runner.database is database.access:
         return True
     one, other = runner.backend.target, database.access.backend.target

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agentnb.core.db import Session
+    from agentnb.core.db.transaction import TransactionRunner
 
 __all__ = ["IDLE_SECONDS", "HeldTransaction"]
 
@@ -50,6 +51,11 @@ class HeldTransaction:
         self._expired = False
         self.open = True
         self._timer = self._start()
+
+    @property
+    def runner(self) -> TransactionRunner:
+        """The runner of its statements."""
+        return self._transaction.access
 
     @property
     def state(self) -> str:

@@ -177,9 +177,10 @@ class WorkflowMagic(Magic):
 
     # Making and working
 
-    def do_make(self, call: Call) -> WorkflowView | Table:
+    def do_make(self, call: Call) -> WorkflowView | Table | Message:
         """Make the workflow of a cell, or its schedule."""
         from agentnb.core.workflow.errors import UnfitTask
+        from agentnb.magics.workflow.joining import check_no_schedule, make_within, open_transaction
         from agentnb.magics.workflow.lines import parse
         from agentnb.magics.workflow.live import look
         from agentnb.magics.workflow.scheduling import deadline_of, is_schedule, make
@@ -200,10 +201,15 @@ class WorkflowMagic(Magic):
                 print(f"line {line.number}: {line.deprecated}")  # noqa: T201 - for the cell's author
         words = ("key", "max_parallel", "data", "unknown")
         given: dict[str, Any] = {key: call.options[key] for key in words if key in call.options}
+        within = open_transaction(self.extension, workflows)
         try:
+            tasks = [line.task() for line in lines]
             if scheduled:
-                return make(call, [line.task() for line in lines], workflows)
-            made = workflows.create(name, [line.task() for line in lines], **given, **limit)
+                check_no_schedule(within)
+                return make(call, tasks, workflows)
+            if within is not None:
+                return make_within(within, call, workflows, tasks, given | limit)
+            made = workflows.create(name, tasks, **given, **limit)
         except UnfitTask as error:
             raise lines[error.place].wrong(error) from error
         if made.state in {"failed", "cancelled"}:  # it is the earlier one of this key
