@@ -178,7 +178,8 @@ def agent(
         How often a task may run in total, a worker's death counted.
     timeout
         Seconds that an attempt may take; None for no limit. A coroutine is cancelled after that;
-        a function's thread is left behind, and what comes of it does not count.
+        a function's thread is left behind, and what comes of it does not count. The time starts
+        anew with each entry of a task that was parked; ``deadline=`` of its workflow limits all.
     backoff
         Seconds before the second attempt, which double from one to the next, up to five minutes.
     schema

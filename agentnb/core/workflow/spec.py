@@ -62,7 +62,8 @@ class Task:
     attempts
         How often it may run in total; default: as its agent says.
     timeout
-        Seconds that an attempt may take; default: as its agent says.
+        Seconds that an attempt may take; default: as its agent says. A task that was parked has
+        them anew with each entry; ``deadline=`` of its workflow limits all of it.
     retries
         Deprecated: the attempts after the first one.
 
