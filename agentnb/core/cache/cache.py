@@ -175,6 +175,7 @@ class Cache:
         self.cells = CellCache(
             redis,
             keys=self._keys,
+            leases=self._loader.leases,
             codec=self._codec,
             counter=self._counter,
             set_value=self._set,

@@ -13,6 +13,7 @@ from agentnb.core.cache.checks import check_key, check_tags, milliseconds
 from agentnb.core.cache.identity import digest_of
 from agentnb.core.cache.outcome import CellOutcome, pack_shown, unpack_shown
 from agentnb.core.cache.secret import secret_of
+from agentnb.core.cache.turns import CellTurns
 from agentnb.core.codec.errors import ClassMissingError, UnstorableError
 from agentnb.core.errors import UsageError
 from agentnb.core.trace.spans import Span
@@ -20,10 +21,12 @@ from agentnb.core.trace.spans import Span
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from agentnb.core.cache.codec import Codec
     from agentnb.core.cache.counter import HitCounter
+    from agentnb.core.cache.lease import Leases
     from agentnb.core.cache.outcome import Display
     from agentnb.core.redis import RedisClient
     from agentnb.core.redis.keys import Keys
@@ -82,13 +85,16 @@ class CellCache:
         Where the key is kept that signs what cells show; None to make one for this process.
     wrote
         Called with the bytes of each record that is stored.
+    leases
+        Renews the locks of cells that run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a cache, each by its name
         self,
         redis: RedisClient,
         *,
         keys: Keys,
+        leases: Leases,
         codec: Codec,
         counter: HitCounter,
         set_value: Callable[..., None],
@@ -109,6 +115,7 @@ class CellCache:
         self._home = home
         self._wrote = wrote
         self._signing: bytes | None = None
+        self._turns = CellTurns(redis, keys, leases)
 
     def fingerprint(
         self, source: str, inputs: Mapping[str, Any], *, hint: str | None = None
@@ -179,6 +186,20 @@ class CellCache:
             span.note(hit=found is not None)
         (self._counter.miss if found is None else self._counter.hit)()
         return found
+
+    def turn(
+        self, key: str, fingerprint: str, *, waiting: Callable[[], object]
+    ) -> AbstractContextManager[CellOutcome | None]:
+        """Let one kernel run a cell at a time, and give the others its outcome.
+
+        Parameters
+        ----------
+        key, fingerprint
+            The cell.
+        waiting
+            Called once, if another kernel runs it for longer than a second.
+        """
+        return self._turns.turn(key, fingerprint, lambda: self._get(key, fingerprint), waiting)
 
     def _get(self, key: str, fingerprint: str) -> CellOutcome | None:
         with self._redis.pipeline(transaction=False) as pipe:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from agentnb.core.redis.script import Script
 
-__all__ = ["DROP_TAG", "FAIL", "PUT", "RELEASE", "RENEW", "STORE", "TAKE"]
+__all__ = ["DROP_TAG", "EXTEND", "FAIL", "PUT", "RELEASE", "RENEW", "STORE", "TAKE"]
 
 _CLOCK = """
 local time = redis.call('TIME')
@@ -98,6 +98,12 @@ return 1
 # KEYS: lock. ARGV: token.
 RELEASE = Script("""
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+""")
+
+# KEYS: lock. ARGV: token, ms.
+EXTEND = Script("""
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 0
 """)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import perf_counter, time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -186,18 +186,24 @@ class CacheMagic(Magic):
         source, body = self._body(call.line, call.body or "")
         cells = self._cache.cells
         print_of = self._fingerprint(source, body, call)
-        reachable = True
-        served = None
+        rerun, reachable, served = "rerun" in call.options, True, None
         try:
             cells.check(key, ttl, tags)
-            served = None if "rerun" in call.options else cells.get(key, print_of)
+            served = None if rerun else cells.get(key, print_of)
         except UnavailableError as error:
             reachable = _warn_not_stored(error)
-        if served is None or not body.restore(names, served.names):
-            outcome = self._run(body, names, keep_output="no_output" not in call.options)
-            if not reachable:
-                return outcome.value
-            return self._keep(key, print_of, outcome, ttl, tags)
+        alone = rerun or not reachable or served is not None
+        turn = (
+            nullcontext(served)
+            if alone
+            else cells.turn(key, print_of, waiting=lambda: _say_waiting(key))
+        )
+        with turn as served:
+            if served is None or not body.restore(names, served.names):
+                outcome = self._run(body, names, keep_output="no_output" not in call.options)
+                if not reachable:
+                    return outcome.value
+                return self._keep(key, print_of, outcome, ttl, tags)
         unnamed = [] if "on" in call.options else self._unnamed(source)
         return self._serve(key, served, unnamed, quiet="quiet" in call.options)
 
@@ -278,8 +284,6 @@ class CacheMagic(Magic):
 
     def _run(self, body: Body, names: dict[str, Any], *, keep_output: bool) -> CellOutcome:
         """Run a cell and return its value, the names that it has assigned, and its output."""
-        from contextlib import nullcontext
-
         from agentnb.core.cache.outcome import CellOutcome
         from agentnb.core.loop import LoopThread
         from agentnb.magics.cache.recording import Recorder
@@ -361,6 +365,14 @@ def _warn_not_stored(error: AgentnbError) -> bool:
     hint = f"\nhint: {error.hint}" if error.hint else ""
     print(f"%%cache: nothing is stored: {error.message}{hint}", file=sys.stderr)  # noqa: T201 - a warning of this cell
     return False
+
+
+def _say_waiting(key: str) -> None:
+    print(  # noqa: T201 - a note of this cell
+        f"%%cache {key}: another kernel runs this cell; its outcome is awaited (--rerun runs it "
+        "here, too)",
+        file=sys.stderr,
+    )
 
 
 def _no_constant(name: str) -> None:
