@@ -63,10 +63,17 @@ def complete(
     matches = [
         SimpleCompletion(text=name[max(cut, 0) :], type=kind)
         for name, kind in names
-        if name.startswith(word) and cut >= 0
+        if _begins(name, word, kind) and cut >= 0
     ]
     # Python's own names mean nothing in SQL or after a verb.
     return SimpleMatcherResult(completions=matches, suppress=True)
+
+
+def _begins(name: str, word: str, kind: str) -> bool:
+    """Return whether a name completes a word; those of tables and columns do in any case."""
+    if kind in {"table", "column"}:
+        return name.lower().startswith(word.lower())
+    return name.startswith(word)
 
 
 def _in_scope(magic: Magic, body: str) -> SimpleMatcherResult:
@@ -161,7 +168,11 @@ def _after(
         if verb.repeats:
             at = min(at, len(verb.arguments) - 1)
         kinds = [verb.live[at]] if at < len(verb.live) else []
-        return word, [(name, "value") for kind in kinds for name in magic.live(kind, word)]
+        return word, [
+            (name, kind if kind == "table" else "value")
+            for kind in kinds
+            for name in magic.live(kind, word)
+        ]
     if not plain:
         names = [(name, "verb") for name in grammar.verbs]
         return word, names + (magic.free_names("", word, "") if grammar.free else [])

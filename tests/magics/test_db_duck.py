@@ -77,3 +77,28 @@ def test_a_table_is_profiled(run, shell):
     found = run("%db profile kept -c duck")
     assert [row[:4] for row in found.rows] == [("k", "bigint", 0, 3), ("t", "varchar", 1, 2)]
     assert run("%db --as pandas profile kept -c duck")["median"].tolist()[0] == 2
+
+
+def test_tables_of_other_connections_and_frames_are_named_completed_and_described(
+    run, shell, tmp_path
+):
+    run("%db create table task (id integer, name text)")
+    run("%db insert into task values (1, 'a')")
+    shell.user_ns["prices"] = pd.DataFrame({"id": [1], "eur": [5]})
+    run(f"%db connect prod sqlite:///{tmp_path / 'prod.db'}")
+    run("%db create table orders (id integer, amount integer)")
+    sql = "select name, eur from hub.task join Prices using (id) left join prod.orders using (id)"
+    assert run(f"%db -c duck {sql}").rows == [("a", 5)]
+    assert run(f"%%db -c duck --tx\n{sql}").rows == [("a", 5)]
+    assert run("%db -c duck describe prod.orders").column("column") == ["id", "amount"]
+    run("%db -c duck create table Kept as select 1 as Amount")
+    assert completed(shell, "%db -c duck select * from pri") == ["prices"]
+    assert completed(shell, "%db -c duck select * from prod.o") == ["prod.orders"]
+    assert completed(shell, "%db -c duck select * from kE") == ["Kept"]
+    assert "o.amount" in completed(shell, "%db -c duck select * from prod.orders o where o.am")
+    run("%db use duck")
+    assert completed(shell, "%db select * from HUB.ta") == ["HUB.task"]
+    assert completed(shell, "%db describe ke") == ["Kept"]
+    with pytest.raises(NotFoundError, match="no such table: PRICES") as caught:
+        run("%db -c prod select * from PRICES")
+    assert caught.value.hint.startswith("prices is a frame of this notebook")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from agentnb.core.db.database import Database
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.sources import Source
     from agentnb.core.db.state import Leaves
@@ -135,6 +136,8 @@ class Backend:
         self.has_state = False  # on any of its connections, ever
         self.capacity = 1  # connections in use at a time, once there is an engine
         self.patience = target.pool_timeout or POOL_SECONDS
+        # Gives the other connections, whose tables statements may name.
+        self.connections: Callable[[str], Database | None] | None = None
 
     def require(self, ability: str) -> None:
         """Raise where the support of this database does not include an ability.
@@ -284,11 +287,14 @@ class Backend:
     def framed(
         self,
         connection: Connection,  # noqa: ARG002 - for those who take frames
-        statement: Statement,  # noqa: ARG002
+        statement: Statement,
         frames: Mapping[str, Any] | None,  # noqa: ARG002
-    ) -> AbstractContextManager[None]:
-        """Return a block in which the frames that a statement names are tables."""
-        return nullcontext()
+    ) -> AbstractContextManager[Statement]:
+        """Return a block in which the frames that a statement names are tables.
+
+        It gives the statement to run there.
+        """
+        return nullcontext(statement)
 
     def fetch_arrow(
         self,

@@ -42,6 +42,7 @@ class Catalog:
         self._known: dict[str, tuple[float, list[str]]] = {}
         self._asking: dict[str, Future[None]] = {}
         self._fork = ForkGuard()
+        self._others: dict[str, Catalog] = {}
 
     def tables(self, start: str = "") -> list[str]:
         """Return the names of the tables and views.
@@ -52,6 +53,9 @@ class Catalog:
             The part of the name typed so far: agentnb's own tables are offered to those who begin
             with ``agentnb``.
         """
+        name, other, _ = self._elsewhere(start)
+        if other is not None:
+            return [f"{name}.{table}" for table in other.tables()]
         names = self._names("", lambda: self.database.tables(internal=True).column("name"))
         if start.lstrip('"').startswith("agentnb"):
             return names
@@ -59,7 +63,22 @@ class Catalog:
 
     def columns(self, table: str) -> list[str]:
         """Return the names of a table's columns; none where there is no such table."""
+        _, other, name = self._elsewhere(table)
+        if other is not None:
+            return other.columns(name)
         return self._names(table, lambda: schema.columns(self.database.access, table))
+
+    def _elsewhere(self, name: str) -> tuple[str, Catalog | None, str]:
+        """Return the names of the connection that a name such as ``prod.orders`` means."""
+        connections = self.database.access.backend.connections
+        first, dot, rest = name.partition(".")
+        found = connections(first.strip('"')) if connections and dot else None
+        if found is None:
+            return first, None, rest
+        kept = self._others.get(found.name)
+        if kept is None or kept.database is not found:
+            kept = self._others[found.name] = Catalog(found)
+        return first, kept, rest.strip('"')
 
     def _names(self, key: str, ask: Callable[[], list[str]]) -> list[str]:
         with self._lock:

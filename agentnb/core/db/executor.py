@@ -365,9 +365,9 @@ class Executor:
             Streaming(self.access.span("stream", statement.sql)) as span,
             self.access.translated(watch, statement),
             self.access.backend.watching(connection, watch),
-            self.access.backend.framed(connection, statement, frames),
+            self.access.backend.framed(connection, statement, frames) as changed,
         ):
-            text, values = self.access.rendered(statement, params)
+            text, values = self.access.rendered(changed, params)
             self.access.mark(connection, statement)
             given = (connection, statement, text, values, chunk)
             if arrow and self.access.backend.fetches_arrow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from agentnb.core.db.schema import is_internal
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, NotFoundError, did_you_mean
@@ -50,7 +50,7 @@ class Translated:
         self.watch = watch
         self.statement = statement
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         if self.watch.over:
             seconds = self.watch.deadline.seconds
             raise DeadlineExceeded(
@@ -60,6 +60,7 @@ class Translated:
                 service="db",
                 hint="give it longer with timeout= (--timeout)",
             )
+        return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, AgentnbError) or not isinstance(error, Exception):

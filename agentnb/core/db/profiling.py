@@ -52,6 +52,8 @@ def of_table(executor: Executor, table: str, timeout: float | None) -> Result:
     kind = executor.access.backend.kind
     if executor.access.backend.support != "full":
         executor.access.backend.require("profile")
+    if (other := schema.elsewhere(executor.access, table)) is not None:
+        return other[0].profile(other[1], timeout=timeout)
     types = {str(row[0]): str(row[1]) for row in executor.describe(table).rows}
     name = schema.quote(executor.access, table)
     kinds = executor.query(f"select * from {name} limit 0", timeout=timeout)

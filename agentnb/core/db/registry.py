@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentnb.core.callthreads import CallThreads
@@ -70,7 +71,7 @@ class Databases:
                 return self.connect(name, url, read_only=read_only)
             if name == DUCK_NAME:
                 require(("duckdb",), "the connection duck", service="db")
-                made = self._open[name] = self._make(name, "duckdb:///:memory:", False)  # noqa: FBT003 - by position
+                made = self._open[name] = self._made(name, "duckdb:///:memory:")
                 return made
             if name != DEFAULT_NAME:
                 raise NotFoundError(
@@ -80,7 +81,7 @@ class Databases:
                     or f"hub.databases.connect({name!r}, URL) (%db connect {name} --env VARIABLE); "
                     f"there are: {', '.join(self.names())}",
                 )
-            made = self._open[name] = self._make(name, self._default_url(), False)  # noqa: FBT003 - by position
+            made = self._open[name] = self._made(name, self._default_url())
             return made
 
     def connect(
@@ -123,7 +124,7 @@ class Databases:
                 hint="letters, digits, _ and -",
             )
         text = url.reveal() if isinstance(url, Secret) else checked("url", url, service="db")
-        database = self._make(name, text, read_only)
+        database = self._made(name, text, read_only=read_only)
         if ping:
             try:
                 database.ping()
@@ -139,6 +140,31 @@ class Databases:
         if former is not None:
             former.close()
         return database
+
+    def _made(self, name: str, url: str, *, read_only: bool = False) -> Database:
+        made = self._make(name, url, read_only)
+        if made.access.backend.takes_frames:
+            made.access.backend.connections = partial(self._other, name)
+        return made
+
+    def _other(self, name: str, written: str) -> Database | None:
+        """Return the connection whose tables the SQL of another one names.
+
+        Parameters
+        ----------
+        name
+            The connection whose SQL it is.
+        written
+            The name in front of a table, in any case; ``hub`` is the default connection.
+        """
+        names = [one for one in self.names() if one != name]
+        exact = written if written in names else None
+        near = [one for one in names if one.lower() == written.lower()]
+        if exact is None and not near and written.lower() == "hub" and name != DEFAULT_NAME:
+            exact = DEFAULT_NAME
+        if exact is None and len(near) == 1:
+            exact = near[0]
+        return None if exact is None else self[exact]
 
     def forget(self, name: str) -> None:
         """Close a connection and forget its name; nothing happens if there is none.

@@ -198,10 +198,13 @@ class Runner(ABC):
         text, values = self.rendered(statement, params)
         with (
             self.span("query", statement.sql) as span,
-            self.translated(watch, statement),
+            self.translated(watch, statement) as translated,
             backend.watching(connection, watch),
-            backend.framed(connection, statement, frames),
+            backend.framed(connection, statement, frames) as changed,
         ):
+            if changed is not statement:
+                text, values = self.rendered(changed, params)
+                translated.statement = changed
             self.mark(connection, statement)
             bounds = backend.bounds(connection, statement, bounds)
             if arrow and statement.reads:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from agentnb.core.db.database import Database
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.sources import Source
 
@@ -149,6 +150,8 @@ def describe(runner: Runner, table: str) -> Table:
     NotFoundError
         There is no such table; the hint has the nearest.
     """
+    if (other := elsewhere(runner, table)) is not None:
+        return other[0].describe(other[1])
     with _inspecting(runner, runner.timeout) as connection:
         found = listed(connection, table)
         known = _known(connection, table) if found is None else []
@@ -158,6 +161,24 @@ def describe(runner: Runner, table: str) -> Table:
             f"no such table: {table}", service="db", hint=did_you_mean(table, known) or some
         )
     return Table(("column", "type", "nullable", "default", "key"), found)
+
+
+def elsewhere(runner: Runner, table: str) -> tuple[Database, str] | None:
+    """Return the connection that a name such as ``prod.orders`` leads to, and the table there.
+
+    None is returned where there is none, or where a schema of that name is here.
+    """
+    from sqlalchemy import inspect
+
+    connections = runner.backend.connections
+    name, dot, rest = text("table", table, service="db").partition(".")
+    other = connections(name) if connections and dot else None
+    if other is None:
+        return None
+    with _inspecting(runner, runner.timeout) as connection:
+        schemas = inspect(connection).get_schema_names()
+    own = {one.partition(".")[0].lower() for one in schemas}
+    return None if name.lower() in own else (other, rest)
 
 
 def _known(connection: Connection, missing: str) -> list[str]:
@@ -215,9 +236,10 @@ def split_name(connection: Connection, table: str) -> tuple[str | None, str]:
     from sqlalchemy import inspect
 
     schema, dot, name = text("table", table, service="db").rpartition(".")
-    if dot and schema in inspect(connection).get_schema_names():
-        return schema, name
-    return None, table
+    names = inspect(connection).get_schema_names() if dot else []
+    if connection.dialect.name == "duckdb":
+        schema = next((one for one in names if one.lower() == schema.lower()), schema)
+    return (schema, name) if schema in names else (None, table)
 
 
 def is_temporary(connection: Connection, table: str) -> bool:

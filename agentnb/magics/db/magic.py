@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DbMagic"]
 
+_CONNECTION = re.compile(r"(?<!\S)(?:-c|--connection)[ =]+([\w-]+)")
 _FILE = re.compile(r"\.(csv|tsv|jsonl?|ndjson|parquet|csv\.gz|tsv\.gz)\Z", re.IGNORECASE)
 
 
@@ -112,20 +113,30 @@ class DbMagic(Magic):
         if kind == "connection":
             return dict.fromkeys([*self.hub.databases.names(), "duck"])
         if kind == "table":
-            return self._catalog().tables(start)
+            return self._catalog(self.used).tables(start)
         hidden = self.extension.shell.user_ns_hidden
         return [n for n in self.extension.shell.user_ns if n[:1] != "_" and n not in hidden]
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:
         """Return tables, columns and SQL's words for Tab."""
+        from agentnb.core.db.duck.frames import is_frame
         from agentnb.magics.db.names import sql_names
 
-        return sql_names(self._catalog(), before, word, text)
+        # Options are on the line, or on the first line of the cell.
+        line = text.lstrip().partition("\n")[0] if text.lstrip().startswith("%%") else before
+        given = _CONNECTION.search(line)
+        known = given is not None and given[1] in [*self.hub.databases.names(), "duck"]
+        catalog = self._catalog(given[1] if given and known else self.used)
+        frames: list[str] = []
+        if catalog.database.access.backend.takes_frames:
+            scope = self.extension.shell.user_ns
+            frames = [name for name in self.live("variable") if is_frame(scope[name])]
+        return sql_names(catalog, before, word, text, frames)
 
-    def _catalog(self) -> Catalog:
+    def _catalog(self, name: str) -> Catalog:
         from agentnb.core.db.catalog import Catalog
 
-        database = self.hub.databases[self.used]
+        database = self.hub.databases[name]
         if self._names is None or self._names.database is not database:
             self._names = Catalog(database)
         return self._names

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agentnb.core.db.catalog import Catalog
 
 __all__ = ["sql_names"]
@@ -29,7 +31,9 @@ _WANTS_TABLE = re.compile(r"\b(?:from|join|into|update|table|describe)\s+\Z", re
 _AFTER_DOT = re.compile(r"([A-Za-z_]\w*)\.\w*\Z")
 
 
-def sql_names(catalog: Catalog, before: str, word: str, text: str) -> list[tuple[str, str]]:
+def sql_names(
+    catalog: Catalog, before: str, word: str, text: str, frames: Sequence[str] = ()
+) -> list[tuple[str, str]]:
     """Return the names that fit, each with its kind.
 
     Parameters
@@ -42,8 +46,10 @@ def sql_names(catalog: Catalog, before: str, word: str, text: str) -> list[tuple
         The word itself, as far as it has been typed.
     text
         The whole cell, whose tables tell which columns fit.
+    frames
+        Frames of the notebook that are tables, too.
     """
-    tables = catalog.tables(word)
+    tables = [*catalog.tables(word), *frames]
     if _WANTS_TABLE.search(before):
         return [(name, "table") for name in tables]
     mentioned = [
@@ -54,7 +60,7 @@ def sql_names(catalog: Catalog, before: str, word: str, text: str) -> list[tuple
         aliases = {second: first.strip('"') for first, second in _ALIASES.findall(text)}
         columns = catalog.columns(str(aliases.get(alias, alias)))
         return [(f"{alias}.{column}", "column") for column in columns]
-    known = {*tables, *catalog.tables("agentnb")}
+    known = {*tables, *catalog.tables("agentnb"), *(name for name in mentioned if "." in name)}
     columns = [column for name in mentioned if name in known for column in catalog.columns(name)]
     names = [(column, "column") for column in dict.fromkeys(columns)]
     return [

@@ -307,14 +307,14 @@ def _transaction(session: Session) -> Iterator[Executor]:
 @contextmanager
 def _with_hint(sql: str, grammar: Grammar, namespace: Mapping[str, Any]) -> Iterator[None]:
     """Run a block whose error says what was probably meant."""
-    from agentnb.core.db.duck.frames import is_frame
+    from agentnb.core.db.duck.frames import named_as
 
     try:
         yield
     except TableNotFound as error:
         name = error.message.rpartition(": ")[2]
-        if name in namespace and is_frame(namespace[name]):
-            error.hint = f"{name} is a frame of this notebook: %db -c duck {' '.join(sql.split())}"
+        if (frame := named_as(name, namespace)) is not None:
+            error.hint = f"{frame} is a frame of this notebook: %db -c duck {' '.join(sql.split())}"
         raise
     except QueryRejected as error:
         raise _with_verb(error, sql, grammar) from error.__cause__

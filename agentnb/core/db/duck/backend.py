@@ -249,12 +249,17 @@ class DuckDB(Backend):
     @contextmanager
     def framed(
         self, connection: Connection, statement: Statement, frames: Mapping[str, Any] | None
-    ) -> Iterator[None]:
-        """Run a block in which the frames that the statement names are tables."""
+    ) -> Iterator[Statement]:
+        """Run a block in which the frames and tables that the statement names are there."""
         from agentnb.core.db.duck.frames import registered
+        from agentnb.core.db.duck.others import shown
 
-        with registered(_raw(connection).native, statement, frames):
-            yield
+        raw = _raw(connection)
+        with (
+            shown(raw.native, statement, self.connections, raw.watch) as changed,
+            registered(raw.native, statement, frames),
+        ):
+            yield changed
 
     def fetch(
         self,

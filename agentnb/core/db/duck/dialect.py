@@ -135,8 +135,8 @@ def _place(schema: str | None) -> tuple[str, tuple[str, ...]]:
         return _HERE, ()
     database, dot, name = schema.rpartition(".")
     if not dot:
-        return "database_name = current_database() and schema_name = $1", (name,)
-    return "database_name = $1 and schema_name = $2", (database, name)
+        return "database_name = current_database() and lower(schema_name) = lower($1)", (name,)
+    return "lower(database_name) = lower($1) and lower(schema_name) = lower($2)", (database, name)
 
 
 def _described(connection: Any, table: str, schema: str | None) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.duck.paths import plain
 from agentnb.core.db.syntax import DUCKDB
 from agentnb.core.db.text import tokens
 from agentnb.core.errors import UsageError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.text import Statement
 
-__all__ = ["is_frame", "named", "registered"]
+__all__ = ["is_frame", "named", "named_as", "registered"]
 
 _MAKES_A_VIEW = {"create", "view"}
 _IS_THERE = (
@@ -54,16 +55,57 @@ def named(statement: Statement, scope: Mapping[str, Any]) -> dict[str, Any]:
         The statement; a string or a comment names nothing.
     scope
         Values by name, such as the variables of a notebook.
+
+    Raises
+    ------
+    UsageError
+        The names of two frames differ in case only.
     """
+    words = {
+        plain(text)
+        for kind, text, _ in tokens(statement.sql, DUCKDB)
+        if kind in {"word", "initial", "quoted"}
+    }
     found: dict[str, Any] = {}
-    for kind, text, _ in tokens(statement.sql, DUCKDB):
-        if kind == "quoted":
-            text = text[1:-1].replace(text[0] * 2, text[0])  # noqa: PLW2901 - the name itself
-        elif kind != "word":
+    written: dict[str, str] = {}
+    for word in sorted(words):
+        name = named_as(word, scope)
+        if name is None:
             continue
-        if text not in found and text in scope and is_frame(scope[text]):
-            found[text] = scope[text]
+        other = written.setdefault(name.lower(), name)
+        if other != name:
+            raise _alike(other, name)
+        found[name] = scope[name]
     return found
+
+
+def named_as(word: str, scope: Mapping[str, Any]) -> str | None:
+    """Return the name of the frame that a word means: in its spelling, else in any case.
+
+    >>> frame = Table(["n"], [(1,)])
+    >>> named_as("DF", {"df": frame}), named_as("df", {"DF": frame, "df": frame, "k": 1})
+    ('df', 'df')
+
+    Raises
+    ------
+    UsageError
+        It may mean two frames, whose names differ in case only.
+    """
+    if word in scope and is_frame(scope[word]):
+        return word
+    lower = word.lower()
+    names = [one for one in scope if one.lower() == lower and is_frame(scope[one])]
+    if len(names) > 1:
+        raise _alike(*names[:2])
+    return names[0] if names else None
+
+
+def _alike(one: str, other: str) -> UsageError:
+    return UsageError(
+        f"the frames {one} and {other} have one name in SQL, which knows no case",
+        service="db",
+        hint=f"rename one: other = {other}",
+    )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Tokens = Sequence[tuple[str, str]]
 
-__all__ = ["Paths", "paths_of"]
+__all__ = ["Paths", "in_from", "paths_of", "plain"]
 
 # They run SQL that is given as text or in files, or write a log of all statements.
 _REFUSED = frozenset({
@@ -87,7 +87,7 @@ def paths_of(statement: Statement, values: Iterable[Any], functions: frozenset[s
         A path is put together in the statement, or other statements are in texts of it.
     """
     found = [(kind, text) for kind, text, _ in tokens(statement.sql, DUCKDB) if kind not in _SPACE]
-    names = [_plain(text).lower() if kind in {"word", "quoted"} else "" for kind, text in found]
+    names = [plain(text).lower() if kind in {"word", "quoted"} else "" for kind, text in found]
     _refuse_statements(found, names)
     query = statement.keyword in _QUERIES
     reads = False
@@ -135,7 +135,7 @@ def _openings(
         rest = found[at + 1 :]
         depth += (text == "(") - (text == ")") if kind == "other" else 0
         if name in functions and rest[:1] == [("other", "(")]:
-            aggregate = name == "histogram" and not _in_from(found[:at])
+            aggregate = name == "histogram" and not in_from(found[:at])
             if not aggregate and rest[1:2] != [("other", ")")]:
                 yield f"{name}()", rest[1:]
         if query or kind != "word":
@@ -176,7 +176,7 @@ def _is_written(rest: Tokens, *, quoted: bool) -> bool:
 def _refuse_folder(option: str, rest: Tokens) -> None:
     """Refuse an option of COPY that may lead to another folder."""
     kind, text = next((one for one in rest if one[1] not in {"=", ":="}), ("", ""))
-    if kind != "string" or {"/", "\\"} & set(_plain(text)):
+    if kind != "string" or {"/", "\\"} & set(plain(text)):
         raise UsageError(
             f"{option} has to be a name that is written out, without /",
             service="db",
@@ -189,7 +189,7 @@ def _written(found: Tokens, *, everything: bool) -> Iterator[str]:
     for (_, before), (kind, text) in pairwise([("", ""), *found]):
         texts = kind in {"string", "dollar"}
         if kind == "quoted" or (texts and (everything or before.lower() not in _BEFORE_A_VALUE)):
-            yield _plain(text)
+            yield plain(text)
 
 
 def _dotted(found: Tokens) -> Iterator[str]:
@@ -203,11 +203,11 @@ def _dotted(found: Tokens) -> Iterator[str]:
         if parts and parts[-1] != "." and text == ".":
             parts.append(text)
         elif kind in {"word", "quoted"} and (not parts or parts[-1] == "."):
-            parts.append(_plain(text))
+            parts.append(plain(text))
         else:
             if len(parts) > 1:
                 yield "".join(parts)
-            parts = [_plain(text)] if kind in {"word", "quoted"} else []
+            parts = [plain(text)] if kind in {"word", "quoted"} else []
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
@@ -227,7 +227,7 @@ def _texts(values: Iterable[Any]) -> list[str]:
     return found
 
 
-def _in_from(before: Tokens) -> bool:
+def in_from(before: Tokens) -> bool:
     """Return whether what follows some tokens is a table, and no value."""
     depth = 0
     for kind, text in reversed(before):
@@ -239,10 +239,10 @@ def _in_from(before: Tokens) -> bool:
     return True
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return the text of a literal or a name without its marks.
 
-    >>> _plain("'it''s'"), _plain('"a b"'), _plain("$$x$$"), _plain("word")
+    >>> plain("'it''s'"), plain('"a b"'), plain("$$x$$"), plain("word")
     ("it's", 'a b', 'x', 'word')
     """
     if text[:1] in {"'", '"', "`"}:
