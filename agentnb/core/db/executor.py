@@ -146,16 +146,23 @@ class Executor:
         statement = scan(sql, self.access.backend.syntax)
         return self._taped(
             taped.ARROW if arrow else taped.QUERY,
-            lambda: self._arguments([statement], params),
+            lambda: self._arguments([statement], params, frames),
             lambda: self.access.query(
                 statement, params or {}, bounds, watch, arrow=arrow, frames=frames
             ),
         )
 
-    def _arguments(self, statements: Sequence[Statement], params: Any) -> dict[str, Any]:
+    def _arguments(
+        self,
+        statements: Sequence[Statement],
+        params: Any,
+        frames: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Return the arguments of statements as a tape keeps them."""
         sql = ";\n".join(one.sql for one in statements)
-        return {"sql": sql, "params": taped.bound(statements, params or {})}
+        found = {"sql": sql, "params": taped.bound(statements, params or {})}
+        digests = taped.digests(statements, frames) if frames else {}
+        return {**found, "frames": digests} if digests else found
 
     def _taped(
         self, operation: Operation, arguments: Callable[[], dict[str, Any]], do: Callable[[], T]
@@ -165,6 +172,7 @@ class Executor:
         if tape is None:
             return do()
         given = arguments()
+        operation = taped.replayable(operation, given)
         if self.name != "default":
             given["connection"] = self.name
         return tape.call(operation, given, do, self.access.redactor)
@@ -213,14 +221,14 @@ class Executor:
             one: Any = params or {}
             return self._taped(
                 taped.EXECUTE,
-                lambda: self._arguments([statement], one),
+                lambda: self._arguments([statement], one, frames),
                 lambda: self.access.query(statement, one, bounds, Watch(deadline), frames=frames),
             )
         if active() is not None:
             params = list(params)  # which may be read once
         return self._taped(
             taped.EXECUTE,
-            lambda: self._arguments([statement], params),
+            lambda: self._arguments([statement], params, frames),
             lambda: self._execute_many(statement, params, bounds, deadline, frames),
         )
 
@@ -280,7 +288,7 @@ class Executor:
         bounds = self.access.bounds(limit, max_bytes, preview)
         return self._taped(
             taped.SCRIPT,
-            lambda: self._arguments(statements, params),
+            lambda: self._arguments(statements, params, frames),
             lambda: self._script(statements, params or {}, bounds, watch, frames),
         )
 
@@ -578,7 +586,7 @@ class Executor:
         self.access.backend.require("load")
         return self._taped(
             taped.LOAD,
-            lambda: {"table": table, "source": source, "if_exists": if_exists},
+            lambda: {"table": table, "source": taped.source(source), "if_exists": if_exists},
             lambda: load(self.access, source, table, if_exists, timeout),
         )
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.result import ArrowResult, Preview, Result, Script
 from agentnb.core.db.values import Columns
+from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 from agentnb.core.tape.forms import NOTHING
 from agentnb.core.tape.hook import Operation
 from agentnb.core.tape.values import digest_of, digested, dump, dump_row, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from agentnb.core.db.text import Statement
 
@@ -29,6 +31,9 @@ __all__ = [
     "TABLES",
     "TRANSACTION",
     "bound",
+    "digests",
+    "replayable",
+    "source",
 ]
 
 _CUT = -1
@@ -141,10 +146,78 @@ class _Tables:
 
 def _source(arguments: dict[str, Any], redactor: Callable[[str], str]) -> dict[str, Any]:
     """Return the arguments of `Executor.load`: of its source the rows, or the path."""
-    source = arguments["source"]
-    if not isinstance(source, str | list):
-        source = type(source).__name__
-    return {**arguments, "source": dump(source, redactor)}
+    return {**arguments, "source": dump(arguments["source"], redactor)}
+
+
+def source(given: Any) -> Any:
+    """Return the source of `Executor.load` as a tape keeps it: of a frame the digest."""
+    if isinstance(given, str | list):
+        return given
+    return digest_of_frame(given) or type(given).__name__
+
+
+def digests(statements: Iterable[Statement], frames: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the digests of the frames that statements name; None of one that has none."""
+    from agentnb.core.db.duck.frames import named
+
+    found = {name: one for each in statements for name, one in named(each, frames).items()}
+    return {name: digest_of_frame(found[name]) for name in sorted(found)}
+
+
+def digest_of_frame(value: Any) -> str | None:
+    """Return the digest of a frame's rows and types; None where reading them would use it up.
+
+    Equal frames have equal digests, however their rows are laid out in parts.
+    """
+    from agentnb.core.db.duck.frames import is_frame, readable
+
+    if not is_frame(value) or type(value).__name__ == "LazyFrame":
+        return None
+    try:
+        import pyarrow as pa
+
+        frame = readable("frame", value)
+        if type(frame).__module__.partition(".")[0] == "pandas":
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+        else:
+            table = pa.table(frame)
+        table = table.replace_schema_metadata(None).combine_chunks()
+        hashed = _Hashed()
+        with pa.PythonFile(hashed, "w") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    except (ImportError, UsageError, ArithmeticError, TypeError, ValueError, OSError):
+        return None  # it can be read once only, or is no Arrow table
+    return f"sha256:{hashed.digest.hexdigest()}"
+
+
+class _Hashed:
+    """A file whose content is only hashed."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """Take some bytes."""
+        self.digest.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def replayable(operation: Operation, arguments: Mapping[str, Any]) -> Operation:
+    """Return an operation, without its form where a frame of its arguments has no digest."""
+    frames = arguments.get("frames") or {}
+    lost = next((name for name, digest in frames.items() if digest is None), None)
+    if lost is None:
+        return operation
+    reason = f"the frame {lost} has no digest to tell it by: collect it, or make it an Arrow table"
+    return operation._replace(form=None, reason=reason)
 
 
 def bound(statements: Iterable[Statement], params: Any) -> Any:

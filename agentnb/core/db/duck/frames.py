@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from agentnb.core.db.text import Statement
 
-__all__ = ["is_frame", "named", "named_as", "registered"]
+__all__ = ["is_frame", "named", "named_as", "readable", "registered"]
 
 _MAKES_A_VIEW = {"create", "view"}
 _IS_THERE = (
@@ -141,7 +141,7 @@ def registered(
     made = []
     try:
         for name in names:
-            native.register(name, _readable(name, frames[name]))
+            native.register(name, readable(name, frames[name]))
             made.append(name)
         yield
     finally:
@@ -149,7 +149,7 @@ def registered(
             native.unregister(name)
 
 
-def _readable(name: str, value: Any) -> Any:
+def readable(name: str, value: Any) -> Any:
     """Return a frame in a form that DuckDB reads, with its index."""
     if isinstance(value, Table):
         return value.arrow()
