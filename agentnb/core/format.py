@@ -7,18 +7,21 @@ import json
 import math
 import re
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "BRIEF_CHARACTERS",
     "COLOURS",
     "INKS",
     "NUMERIC",
     "TONES",
     "Kind",
     "ago",
+    "brief",
     "clock",
     "colour",
     "count",
@@ -34,8 +37,13 @@ __all__ = [
     "visible",
 ]
 
-Kind = Literal["count", "duration", "moment", "number", "share", "size", "state", "text", "time"]
+Kind = Literal[
+    "brief", "count", "duration", "moment", "number", "share", "size", "state", "text", "time"
+]
 """The kind of a column, by which its values are shown."""
+
+BRIEF_CHARACTERS: Final = 32
+"""Characters of a text of the kind ``"brief"``."""
 
 NUMERIC: Final = frozenset({"count", "duration", "number", "size"})
 """Kinds that are aligned at the right."""
@@ -74,6 +82,8 @@ INKS: Final = {
 }
 """The colours of text, nearer to that of the text around: 4.5:1 on grey rows, light and dark."""
 
+_DIGITS = 6
+_PLAIN_FROM, _PLAIN_BELOW = 1e-4, 1e15
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _BAR = 24
 
@@ -100,6 +110,22 @@ def count(value: float) -> str:
     '50,000'
     """
     return f"{value:,}"
+
+
+def brief(value: float | Decimal) -> str:
+    """Return a number with six significant digits; an integer has all of its own.
+
+    >>> brief(5028.046455869869), brief(1234567.8), brief(4.99764e-10), brief(2.0), brief(10**12)
+    ('5028.05', '1234568', '4.99764e-10', '2', '1000000000000')
+    """
+    if isinstance(value, int):
+        return str(value)
+    size = abs(float(value))
+    if not _PLAIN_FROM <= size < _PLAIN_BELOW:  # also NaN
+        return f"{value:.{_DIGITS}g}"
+    places = max(0, _DIGITS - 1 - math.floor(math.log10(size)))
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def duration(seconds: float) -> str:
@@ -289,6 +315,8 @@ def formatted(value: Any, kind: str | None) -> str | None:
         return None
     if value is None:
         return ""
+    if kind == "brief":
+        return brief(value) if isinstance(value, (int, float, Decimal)) else None
     form = _FORMS.get(kind)
     # Another value stands for one that is not there, such as "no limit".
     known = form is not None and isinstance(value, (int, float, dt.datetime))

@@ -10,7 +10,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from agentnb.core.errors import UsageError
-from agentnb.core.format import NUMERIC, colour, formatted
+from agentnb.core.format import BRIEF_CHARACTERS, NUMERIC, colour, formatted
 from agentnb.core.hints import rendered
 from agentnb.core.keywords import refuse_unknown
 
@@ -57,7 +57,8 @@ class Column(NamedTuple):
         The way in which its values are shown: bytes as ``"size"``, seconds as ``"duration"``,
         datetimes or seconds since the epoch as ``"time"``, or without their date as
         ``"moment"``, numbers as ``"count"``, parts of 1
-        as ``"share"``, words with a colour as ``"state"``. None is shown as nothing. The values
+        as ``"share"``, words with a colour as ``"state"``,
+        six digits and short texts as ``"brief"``. None is shown as nothing. The values
         themselves stay in `Table.rows` and in frames as they are.
     """
 
@@ -448,8 +449,9 @@ def text_of(value: object, kind: str | None = None, null: str = "NULL") -> str:
         size = value.nbytes if isinstance(value, memoryview) else len(value)
         return f"<{size:,} bytes>"
     text = str(value)
-    if len(text) > SHOWN_CHARACTERS:
-        text = text[: SHOWN_CHARACTERS - 1] + "…"
+    longest = BRIEF_CHARACTERS if kind == "brief" else SHOWN_CHARACTERS
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
     return _CONTROL.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
@@ -459,7 +461,7 @@ def _is_number(value: object) -> bool:
 
 def _numeric_columns(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> list[bool]:
     return [
-        column.kind in NUMERIC or (column.kind is None and _holds_numbers(rows, index))
+        column.kind in NUMERIC or (column.kind in {None, "brief"} and _holds_numbers(rows, index))
         for index, column in enumerate(columns)
     ]
 

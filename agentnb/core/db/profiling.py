@@ -12,6 +12,7 @@ from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.result import Result
 from agentnb.core.errors import UsageError
 from agentnb.core.quartiles import QUARTILES, SHARES, rank
+from agentnb.core.table import Column, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +35,8 @@ COLUMNS = (
 )
 
 _AT_A_TIME = 40  # columns in a statement
-_LONGEST = 80  # characters of a text that is shown
+_BRIEF = ("least", "greatest", "mean", "q25", "median", "q75")  # the last ones
+_SHOWN = 200  # columns of the profiled table
 _NUMBERS = frozenset({"integer", "real", "decimal"})
 _ORDERED = _NUMBERS | {"text", "date", "datetime", "datetimetz", "time"}
 _NUMERIC_SQLITE = "case when typeof({}) in ('integer', 'real') then {} end"
@@ -99,7 +101,7 @@ def _profiled(
                 _ranked(executor, table, column, int(present), timeout) if whole else [None] * 3
             )
         rows.append((
-            column.name, column.type, total - int(present), distinct, _cut(least), _cut(greatest),
+            column.name, column.type, total - int(present), distinct, least, greatest,
             mean, *ranked,
         ))  # fmt: skip
     return rows
@@ -148,7 +150,7 @@ def of_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | tuple[Any
         mean, *quartiles = _numbers(present)
         found.append((
             name, " or ".join(types), len(values) - len(present), len(set(map(repr, present))),
-            _cut(least), _cut(greatest), mean, *quartiles,
+            least, greatest, mean, *quartiles,
         ))  # fmt: skip
     return _table(found, len(rows), "profile")
 
@@ -174,12 +176,6 @@ def _numbers(values: list[Any]) -> list[Any]:
     return [mean, *(ordered[rank(len(ordered), share)] for share in SHARES)]
 
 
-def _cut(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONGEST:
-        return value[: _LONGEST - 1] + "…"
-    return value
-
-
 def _table(rows: list[tuple[Any, ...]], count: int, statement: str) -> Result:
     if not rows:
         raise UsageError(
@@ -187,6 +183,17 @@ def _table(rows: list[tuple[Any, ...]], count: int, statement: str) -> Result:
             service="db",
             hint="name a table of hub.db.tables() (%db tables)",
         )
-    found = Result(COLUMNS, rows, statement=statement, rowcount=len(rows))
+    kinds = [Column(name, "brief" if name in _BRIEF else None) for name in COLUMNS]
+    found = Result(kinds, rows, statement=statement, rowcount=len(rows))
+    found.display = _SHOWN
     found.note = f"of {count:,} {'row' if count == 1 else 'rows'}"
+    if any(map(_shortened, (one for row in rows for one in row[-len(_BRIEF) :]))):
+        found.note += "; shown with 6 digits and 32 characters, whole in .dicts()"
     return found
+
+
+def _shortened(value: Any) -> bool:
+    """Return whether a table shows less than the whole of a value."""
+    if value is None:
+        return False
+    return text_of(value, "brief") not in {str(value), str(value).removesuffix(".0")}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentnb.core.codec import TypeCodec
     from agentnb.core.plot import Plot
     from agentnb.core.plot.asked import Kind
+    from agentnb.core.table import Column
 
 __all__ = ["ArrowResult", "Preview", "Result", "Script"]
 
@@ -60,7 +61,7 @@ class Result(Table):
 
     def __init__(
         self,
-        columns: Sequence[str],
+        columns: Sequence[str | Column],
         rows: Sequence[tuple[Any, ...]],
         *,
         statement: str = "",
