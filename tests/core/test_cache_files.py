@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 import os
 import resource
+import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -17,6 +21,7 @@ from agentnb.core.cache.files import ValueFiles
 from agentnb.core.cache.outcome import CellOutcome
 from agentnb.core.errors import UsageError
 from agentnb.core.redis import RedisClient
+from tests.waiting import until
 
 MB = 1_000_000
 _NUMBERS = itertools.count(1)
@@ -166,13 +171,33 @@ def test_a_home_that_takes_no_file_leaves_values_in_the_server(make, caplog):
     assert len(files(cache)) == 1
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "other", "forged", "short", "folder"])
-def test_a_pointer_to_another_file_or_none_counts_as_missing(make, redis, damage):
+DAMAGES = ["gone", "cut", "other", "flipped", "link", "pipe", "forged", "short", "folder"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_pointer_to_another_file_or_none_counts_as_missing(make, redis, damage, seen, caplog):
     cache = make()
     cache.set("k", array(1))
     name, (file,) = cache._keys.cache("k"), files(cache)
     pointer = redis.get(name)
-    if damage == "gone":
+    if seen:
+        assert cache.get("k")[0] == 1
+    else:
+        cache = make()
+    if damage == "flipped":
+        with file.open("r+b") as opened:
+            opened.seek(700_001)
+            byte = opened.read(1)
+            opened.seek(700_001)
+            opened.write(bytes([byte[0] ^ 1]))
+    elif damage == "link":
+        moved = file.rename(file.with_name("elsewhere"))
+        file.symlink_to(moved)
+    elif damage == "pipe":
+        file.unlink()
+        os.mkfifo(file)
+    elif damage == "gone":
         file.unlink()
     elif damage == "cut":
         os.truncate(file, MB)
@@ -185,8 +210,37 @@ def test_a_pointer_to_another_file_or_none_counts_as_missing(make, redis, damage
         redis.set(
             name, pointer[:2] + b"/" * 32 + pointer[34:] if damage == "forged" else pointer[:9]
         )
+    caplog.clear()
     assert cache.get("k", "missing") == "missing"
-    assert cache.get_or_set("k", lambda: 7) == 7
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert cache.get_or_set("k", lambda: array(1)).tobytes() == array(1).tobytes()
+    assert cache.get("k").tobytes() == array(1).tobytes()
+    if damage != "folder":
+        assert file.is_file()
+        assert not file.is_symlink()
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_half_value(tmp_path):
+    folder = tmp_path / "cache"
+    code = f"""if True:
+        import os, pathlib
+        from agentnb.core.cache.files import ValueFiles
+        values = ValueFiles(pathlib.Path({str(folder)!r}), limit=10**9)
+        while True:
+            values.put(os.urandom(30_000_000))
+    """
+    with subprocess.Popen([sys.executable, "-c", code]) as other:
+        try:
+            until(lambda: list(folder.glob("*.part")), 30)
+        finally:
+            other.send_signal(signal.SIGKILL)
+    values = ValueFiles(folder, limit=10**9)
+    for file in folder.iterdir():
+        if file.suffix != ".part":
+            digest = hashlib.sha256(file.read_bytes()).digest()
+            assert file.name == digest.hex()
+    data = b"z" * MB
+    assert values.get(values.put(data)) == data
 
 
 def test_what_a_killed_process_has_begun_to_write_is_removed_later(tmp_path):

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,10 @@ _SHARE = 4
 _NAME = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BYTES, _SIZE_BYTES, _HEAD_BYTES = 32, 8, 256
 _ABANDONED_SECONDS = 3600
+_REMEMBERED = 1000
+_USED_SECONDS = 60  # how exactly the time of the last use is known
+# A pipe does not block, and a link leads nowhere.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _log = logging.getLogger("agentnb.cache")
 
 
@@ -56,7 +61,9 @@ class ValueFiles:
     """The values of a home that are too large for its server's memory.
 
     A file is named by the digest of its content, and written as a whole. When room is needed,
-    the files go that were not used for longest; a value whose file is gone counts as missing.
+    the files go that were not used for longest; a value whose file is gone, or has other bytes,
+    counts as missing. A file is compared with its digest when a process reads it first, and again
+    when it may have been changed since.
 
     Parameters
     ----------
@@ -79,6 +86,7 @@ class ValueFiles:
         self._folder = folder
         self._limit = limit
         self._failed = False
+        self._compared: dict[bytes, tuple[int, ...]] = {}
 
     @property
     def used(self) -> int:
@@ -133,17 +141,40 @@ class ValueFiles:
         """
         path = self._folder / pointer.digest.hex()
         try:
-            with path.open("rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_size != pointer.size:
-                    raise ClassMissingError("its file", "is damaged")
-                data = make(pointer.size)
-                read = file.readinto(data)
-            os.utime(path)  # it was used
+            descriptor = os.open(path, _FLAGS)
         except OSError as error:
+            if path.is_symlink():
+                raise self._damaged(path) from error
             raise ClassMissingError("its file", f"is gone ({type(error).__name__})") from error
-        if read != pointer.size:
-            raise ClassMissingError("its file", "is damaged")
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size != pointer.size:
+            os.close(descriptor)
+            raise self._damaged(path)
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - it is open already
+            data = make(pointer.size)
+            try:
+                read = _fill(file, memoryview(data).cast("B"))
+            except OSError as error:
+                raise self._damaged(path) from error
+        state = (about.st_ino, about.st_ctime_ns, about.st_mtime_ns)
+        if read != pointer.size or (
+            self._compared.get(pointer.digest) != state
+            and hashlib.sha256(data).digest() != pointer.digest
+        ):
+            raise self._damaged(path)
+        if len(self._compared) > _REMEMBERED:
+            self._compared.clear()
+        self._compared[pointer.digest] = state
+        if time.time() - about.st_mtime > _USED_SECONDS:
+            with suppress(OSError):
+                os.utime(path)
         return data
+
+    def _damaged(self, path: Path) -> ClassMissingError:
+        """Remove what is not the value, so that it is written anew; return the error."""
+        with suppress(OSError):
+            path.unlink()
+        return ClassMissingError("its file", "is damaged")
 
     def _write(self, path: Path, data: bytes) -> None:
         ensure_home(self._folder.parent)
@@ -182,10 +213,19 @@ class ValueFiles:
             total -= one
 
 
+def _fill(file: Any, view: memoryview) -> int:
+    """Read a file into a buffer, in as many parts as the system makes; return their size."""
+    read = 0
+    while read < len(view) and (size := file.readinto(view[read:])):
+        read += size
+    return read
+
+
 def _touch(path: Path, size: int) -> bool:
     """Note that a file is used; return whether it is there as a whole."""
     try:
-        if path.stat().st_size != size:
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size != size:
             return False
         os.utime(path)
     except OSError:
