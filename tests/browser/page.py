@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 KERNEL_IS_IDLE = """() => {
   const widget = window.jupyterapp?.shell.currentWidget;
@@ -86,25 +86,23 @@ class Lab:
         path.write_text(json.dumps(content), encoding="utf-8")
         return name
 
-    def open(self, notebook, *, kernel=True):
+    def open(self, notebook, *, kernel=True, fresh=False):
         """Open a notebook: a name below ``root``, or a path, which is copied there first.
 
-        With ``kernel=False`` it is opened as it was saved and no kernel is started.
+        With ``kernel=False`` it is opened as it was saved and no kernel is started; what is open
+        is closed. With ``fresh=True`` JupyterLab is loaded anew, which takes most tests' time.
         """
         path = Path(notebook)
         if path.is_absolute():
             shutil.copy(path, self.root / path.name)
             path = Path(path.name)
-        if kernel and self._is_loaded():
-            self.command("docmanager:open", path=path.as_posix())
-            self.wait_idle()
-            self.page.locator(".jp-Notebook-cell").first.wait_for()
-            return
+        if not kernel and not fresh:
+            self.close_all()
+        if fresh or not self._is_loaded():
+            self._load()
         if not kernel:
             self._forget_kernel(self.root / path)
-        workspace = f"w{secrets.token_hex(4)}"
-        address = f"/doc/workspaces/{workspace}/tree/{quote(path.as_posix())}"
-        self.page.goto(f"{self._server.url}{address}?token={self._server.token}&reset")
+        self.command("docmanager:open", path=path.as_posix(), wait=kernel)
         if kernel:
             self.wait_idle()
         else:
@@ -113,6 +111,28 @@ class Lab:
             dialog.locator(".jp-mod-accept").click()
             dialog.wait_for(state="detached")
         self.page.locator(".jp-Notebook-cell").first.wait_for()
+
+    def _load(self):
+        address = f"/doc/workspaces/w{secrets.token_hex(4)}?token={self._server.token}&reset"
+        self.page.goto(f"{self._server.url}{address}")
+        self.wait_for("() => !!window.jupyterapp")
+        self._evaluate("() => jupyterapp.restored.then(() => true)", None)
+
+    def close_all(self):
+        """Close the notebooks, unsaved ones too; their kernels go on."""
+        if self.page.evaluate("() => !!window.jupyterapp"):
+            self.page.evaluate(CLOSE_ALL)
+            self.wait_for(IS_EMPTY)
+
+    def wait_for(self, script, argument=None, *, seconds=120):
+        """Wait until a function in the page returns true.
+
+        It is asked every tenth of a second: Playwright's own way asks with each frame, and each
+        that is drawn for it takes as long as ten questions.
+        """
+        self.page.wait_for_function(
+            script, arg=argument, polling=0.1 * SECONDS, timeout=seconds * SECONDS
+        )
 
     def _is_loaded(self):
         """Return whether JupyterLab is in the page, with no notebook open."""
@@ -173,7 +193,7 @@ class Lab:
 
     def wait_idle(self):
         """Wait until the kernel has started and does nothing."""
-        self.page.wait_for_function(KERNEL_IS_IDLE)
+        self.wait_for(KERNEL_IS_IDLE)
 
     def execute(self, code):
         """Run code in the notebook's kernel, outside any cell, and return what it prints."""
@@ -212,7 +232,7 @@ class Lab:
     def set_theme(self, name):
         """Change the theme, such as ``"JupyterLab Dark"``, and wait until it is there."""
         self.command("apputils:change-theme", theme=name)
-        self.page.wait_for_function("n => document.body.dataset.jpThemeName === n", arg=name)
+        self.wait_for("n => document.body.dataset.jpThemeName === n", name)
         self.page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def violations(self, script, elements):
@@ -247,11 +267,10 @@ class Lab:
 
     def leave(self):
         """Close the notebooks and end their kernels; the next test finds the page as it was."""
-        if self.page.evaluate("() => !!window.jupyterapp"):
-            self.page.evaluate(CLOSE_ALL)
-            self.page.wait_for_function(IS_EMPTY)
-            if self.page.evaluate("() => document.body.dataset.jpThemeName") != LIGHT:
-                self.set_theme(LIGHT)
+        self.close_all()
+        theme = self.page.evaluate("() => document.body.dataset.jpThemeName")
+        if theme and theme != LIGHT:
+            self.set_theme(LIGHT)
         self._server.shut_kernels()
         while self._listeners:
             self.page.remove_listener(*self._listeners.popitem())

@@ -120,7 +120,7 @@ def test_nothing_is_asked_for_while_the_panel_is_scrolled_away(lab, panel):
 def test_a_saved_panel_is_readable_without_a_kernel(lab, lab_server):
     lab.save()
     lab_server.shut_kernels()
-    lab.open("overview.ipynb", kernel=False)
+    lab.open("overview.ipynb", kernel=False, fresh=True)
     copy = lab.page.locator(".agentnb-static")
     copy.get_by_text("3 jobs of scrape failed").wait_for()
     assert "ago" not in copy.inner_text()

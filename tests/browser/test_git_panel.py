@@ -126,9 +126,9 @@ def test_a_switch_that_would_lose_changes_is_told_and_taken_back(lab, panel):
     panel.locator(".agentnb-error").get_by_text("parser.py", exact=False).wait_for()
     assert told(lab, "Path('parser.py').read_text()") == "mine"
     branch = told(lab, "git.current_branch()")
-    lab.page.wait_for_function(
+    lab.wait_for(
         "b => document.querySelector('.agentnb-panel select').selectedOptions[0].text === b",
-        arg=branch,
+        branch,
     )
 
 
