@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from agentnb.core.tutorials import copy_tutorials
 
+from .test_start import STORY, check_it_ran_whole
+
 GRAPH = 'svg[role="group"][aria-label^="Workflow new-app: "]'  # it says how many are in which state
 
 KEEP = """panel => {
@@ -28,7 +30,7 @@ def code_cell(lab, start):
 
 def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     copy_tutorials(lab.root)
-    lab.open("10_agents.ipynb")
+    lab.open(f"{STORY}.ipynb")
     panel = lab.output(code_cell(lab, "%workflow panel"))
     lab.command("notebook:clear-all-cell-outputs")  # what was saved is not what is tested
     lab.command("notebook:run-all-cells", wait=False)
@@ -48,3 +50,4 @@ def test_the_story_runs_to_its_end_and_the_panel_moves_with_it(lab):
     told.get_by_text('started again: ["code", "tests", "docs"]').wait_for()
     lab.wait_idle()
     lab.screenshot("agents", dark=True)
+    check_it_ran_whole(lab)
