@@ -19,8 +19,35 @@ SETTINGS = {
     # Every cell is in the page, also those far below what is seen.
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
-# Parts of JupyterLab that no test uses: they take time each time it is loaded.
-UNUSED = ["debugger", "extensionmanager", "help", "hub", "inspector", "lsp", "terminal", "tooltip"]
+# Parts of JupyterLab that no test uses: they take time each time it is loaded, and with each cell.
+UNUSED = """
+audio cell-toolbar celltags console csvviewer debugger documentsearch extensionmanager
+filebrowser fileeditor help htmlviewer hub imageviewer inspector javascript json json-lines
+launcher logconsole lsp mainmenu markdownviewer mathjax mermaid metadataform pdf pluginmanager
+running settingeditor statusbar terminal toc tooltip vega5 video workspaces
+"""
+UNUSED_PARTS = {
+    "application": ("faviconbusy",),
+    "apputils": ("kernel-status", "running-sessions-status"),
+    "notebook": (
+        "active-cell-tool",
+        "cloned-outputs",
+        "copy-output",
+        "execution-indicator",
+        "log-output",
+        "metadata-editor",
+        "search",
+        "toc",
+        "tools",
+    ),
+}
+WIDGETS = ("@jupyter-widgets", "anywidget")  # the extensions of others that are used
+
+
+def _unused():
+    names = [f"@jupyterlab/{name}-extension" for name in UNUSED.split()]
+    parts = [(name, part) for name, all_of in UNUSED_PARTS.items() for part in all_of]
+    return names + [f"@jupyterlab/{name}-extension:{part}" for name, part in parts]
 
 
 class Server:
@@ -60,11 +87,14 @@ class Server:
             )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
-        unused = {f"@jupyterlab/{name}-extension": True for name in UNUSED}
-        unused["nbdime-jupyterlab"] = True
         path = self._folder / "config_dir" / "labconfig" / "page_config.json"
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"disabledExtensions": unused}))
+        path.write_text(json.dumps({"disabledExtensions": dict.fromkeys(_unused(), True)}))
+        extensions = self._folder / "labextensions"
+        extensions.mkdir()
+        for name in WIDGETS:
+            installed = Path(sys.prefix) / "share" / "jupyter" / "labextensions" / name
+            (extensions / name).symlink_to(installed)
         left_out = ("AGENTNB_", "JUPYTER", "DATABASE_URL", "REDIS_URL")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
         self._serve_kernels(environment | ours)
@@ -75,6 +105,7 @@ class Server:
             f"--IdentityProvider.token={self.token}",
             "--LabApp.expose_app_in_browser=True",
             "--LabApp.extension_manager=readonly",
+            f"--LabApp.labextensions_path={extensions}",
             "--allow-root",
             "--no-browser",
         ]

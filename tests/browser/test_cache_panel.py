@@ -101,7 +101,7 @@ def test_a_click_is_answered_while_a_cell_is_busy(lab, panel):
     row(panel, "report").click()
     panel.locator("pre").get_by_text("All tests pass.").wait_for(timeout=10_000)
     assert "slept" not in lab.cell_output_text(number)
-    lab.command("kernelmenu:interrupt")
+    lab.command("notebook:interrupt-kernel")
     lab.wait_idle()
 
 

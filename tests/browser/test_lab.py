@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 
 def test_a_notebook_is_opened_run_and_shown(lab, monkeypatch, tmp_path):
@@ -19,21 +20,23 @@ def test_a_notebook_is_opened_run_and_shown(lab, monkeypatch, tmp_path):
     lab.output(1).locator(".widget-readout").wait_for()
     assert lab.cell_output_text(1) == "7"
     lab.execute("slider.value = 9")
-    lab.page.wait_for_function(
-        "() => document.querySelector('.widget-readout').textContent === '9'"
-    )
+    lab.wait_for("() => document.querySelector('.widget-readout').textContent === '9'")
     monkeypatch.setenv("AGENTNB_SCREENSHOTS", str(tmp_path))
     lab.screenshot("tiny")
     assert (tmp_path / "tiny.png").stat().st_size > 10_000
 
 
-def test_a_failing_cell_is_told_from_one_that_works(lab):
+def test_a_failing_cell_is_told_from_one_that_works_and_keys_are_shortcuts(lab):
     lab.open(lab.write("failing.ipynb", "1 / 0", "2"))
     assert not lab.run_all()
     assert "ZeroDivisionError" in lab.cell_output_text(0)
     assert lab.add_cell("40 + 2") == 2
     assert lab.cell_output_text(2) == "42"
     assert lab.execute("print(6 * 7)") == "42\n"
+    # Else it says nothing that keys which are pressed in a panel are none.
+    lab.cell(2).locator(".jp-InputPrompt").click()
+    lab.page.keyboard.press("b")
+    expect(lab.page.locator(".jp-Notebook .jp-Cell")).to_have_count(4)
 
 
 def test_the_dark_theme_is_dark(lab):

@@ -172,7 +172,7 @@ def test_a_click_is_answered_while_a_cell_is_busy(lab, panel):
     row(panel, "package.json", "Jobs").click()
     panel.get_by_role("region", name="Error").wait_for(timeout=10_000)
     assert "slept" not in lab.cell_output_text(number)
-    lab.command("kernelmenu:interrupt")
+    lab.command("notebook:interrupt-kernel")
     lab.wait_idle()
 
 

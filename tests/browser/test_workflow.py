@@ -139,7 +139,7 @@ def test_the_panel_answers_while_a_cell_is_busy(lab):
     approve.click()
     panel.get_by_text("release is approved").wait_for(timeout=10_000)
     assert "slept" not in lab.cell_output_text(number)
-    lab.command("kernelmenu:interrupt")
+    lab.command("notebook:interrupt-kernel")
     lab.wait_idle()
 
 
