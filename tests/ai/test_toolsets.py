@@ -103,3 +103,38 @@ def test_what_is_no_source_of_tools_and_a_server_that_is_away_are_refused(hub):
             toolset(source, id="x")
     with pytest.raises(UnavailableError):
         toolset(hub.mcp("stdio: no-such-program-here", timeout=10), id="x")
+
+
+def test_the_toolset_of_pydantic_ai_itself_is_durable_but_has_no_approvals(hub, serve, chat_api):
+    pytest.importorskip("fastmcp", reason='pip install "pydantic-ai-slim[mcp]"')
+    from fastmcp.client.transports import StdioTransport
+    from pydantic_ai.mcp import MCPToolset
+
+    def answer(request):
+        if chat_api.turn_of(request) == 0:
+            return chat_api.Answer(calls=[chat_api.call("pay", {"way": "pid"}, "c1")])
+        return " | ".join(answers(request))
+
+    api = serve(answer)
+    words = PEER.removeprefix("stdio: ").split()
+    bot = Agent(
+        model_of(api),
+        name="bot",
+        toolsets=[MCPToolset(StdioTransport(words[0], words[1:]), id="bank")],
+        capabilities=[Durability()],
+    )
+    found = []
+
+    @hub.workflows.agent("one", attempts=2, backoff=0.01)
+    async def agent(task, ctx):
+        found.append((await bot.run("hi")).output)
+        if ctx.attempt == 1:
+            raise OSError("again")
+        return found
+
+    hub.workflows.work()
+    made = hub.workflows.create("w", [Task("t", agent="one")]).wait(60)
+    assert len({*made.result["t"]}) == 1  # the second attempt has called nothing again
+    assert len(api.requests) == 2
+    names = list(hub.workflows._reader.steps(made.task("t").id))
+    assert names[:3] == ["bot.1/mcp.bank.tools.1", "bot.1/model.1", "bot.1/mcp.bank.1.pay.c1"]
