@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.server
 import json
 import os
+import shlex
 import socket
 import sys
 import threading
@@ -293,6 +295,17 @@ def test_a_server_that_ignores_the_end_of_its_input_does_not_outlive_the_hub(tmp
             client.tools()
     number = int((tmp_path / "pid").read_text())
     until(lambda: _ended(number))
+
+
+def test_nothing_is_left_of_a_server_whose_own_program_keeps_its_output_open(tmp_path):
+    note = tmp_path / "pid"
+    keeper = f"setsid sleep 60 & echo $! > {note}; exec {PEER.removeprefix('stdio: ')}"
+    with agentnb.connect(home=tmp_path / "home") as hub:
+        assert hub.mcp(f"stdio: sh -c {shlex.quote(keeper)}", timeout=20).call("pay", n=1)
+    try:
+        gc.collect()  # pytest makes an error of a pipe or a process that was not closed
+    finally:
+        os.kill(int(note.read_text()), 9)
 
 
 def test_a_server_that_is_not_there_is_an_error(hub):

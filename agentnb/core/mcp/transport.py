@@ -68,15 +68,15 @@ async def stdio_transport(
 
     It is given the few variables of the environment that the SDK gives, and those given here.
     """
-    process = await asyncio.create_subprocess_exec(
+    loop = asyncio.get_running_loop()
+    # As asyncio.create_subprocess_exec does, which keeps to itself what closes the pipes.
+    transport, protocol = await loop.subprocess_exec(
+        lambda: asyncio.subprocess.SubprocessStreamProtocol(traffic.most, loop),
         *words,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
         env=get_default_environment() | dict(variables),
         start_new_session=True,
-        limit=traffic.most,
     )
+    process = asyncio.subprocess.Process(transport, protocol, loop)
     to_session, received = anyio.create_memory_object_stream[Any](0)
     sent, from_session = anyio.create_memory_object_stream[Any](0)
     try:
@@ -90,7 +90,7 @@ async def stdio_transport(
         for stream in (to_session, received, sent, from_session):
             stream.close()
         with anyio.CancelScope(shield=True):
-            await _stop(process)
+            await _stop(process, transport)
 
 
 async def _read(process: asyncio.subprocess.Process, to_session: Any, traffic: Traffic) -> None:
@@ -127,8 +127,10 @@ async def _keep_errors(process: asyncio.subprocess.Process, traffic: Traffic) ->
         traffic.errors = (traffic.errors + data.decode(errors="replace"))[-_KEPT:]
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a server and what it has started."""
+async def _stop(
+    process: asyncio.subprocess.Process, transport: asyncio.SubprocessTransport
+) -> None:
+    """End a server and what it has started, and close its pipes."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -137,13 +139,11 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     finally:  # also where the loop ends meanwhile
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    # Read to their ends, which closes the pipes while the loop is there.
-    for pipe in (process.stdout, process.stderr):
-        with suppress(TimeoutError, OSError):
-            async with asyncio.timeout(_GRACE):
-                while pipe is not None and await pipe.read(65_536):
-                    pass
+        try:
+            await process.wait()
+        finally:  # a program that has left the session of the server may hold the pipes open
+            transport.close()
+            await asyncio.sleep(0)  # for the pipes, which are closed by the loop
 
 
 @asynccontextmanager
