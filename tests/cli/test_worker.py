@@ -319,7 +319,7 @@ def test_a_second_signal_ends_at_once(worker, queue, tmp_path, extra):
     assert one.end(signal.SIGTERM, 10) == 143
     assert job.state == "active"
     queue.work(lambda job: job.attempt)
-    assert job.result(5) == 2
+    assert job.result(25) == 2
 
 
 @pytest.mark.parametrize("extra", [[], ["--processes"]], ids=["threads", "processes"])

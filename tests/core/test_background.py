@@ -256,7 +256,7 @@ def test_a_forked_child_starts_a_thread_of_its_own_and_stops_at_once(background)
         running.clear()
         gate.set()
         thread.wake()
-        good = good and running.wait(5) and thread.alive and thread.stop(5)
+        good = good and running.wait(60) and thread.alive and thread.stop(60)
         os._exit(0 if good else 1)
     gate.set()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

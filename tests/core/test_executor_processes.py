@@ -65,7 +65,7 @@ def test_a_call_is_ended_with_its_process_and_others_go_on(make, until):
     until(lambda: any(slot.call is not None for slot in processes._slots))
     processes.end(long, None, "it took too long")
     with pytest.raises(BrokenProcessPool, match="ended, since it took too long"):
-        long.result(5)
+        long.result(60)
     assert processes.submit(os.getpid).result(30) != os.getpid()
     assert until(lambda: lines)
     assert lines[0].endswith("ended, since it took too long; another starts")
@@ -166,7 +166,7 @@ def test_what_is_shut_down_takes_no_calls_and_leaves_no_process(make, until):
     with pytest.raises(BrokenProcessPool, match="shut down"):
         processes.submit(os.getpid)
     with pytest.raises(BrokenProcessPool):
-        waiting.result(5)
+        waiting.result(60)
     assert until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _cmdline(pid))
 
 

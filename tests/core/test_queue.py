@@ -226,7 +226,7 @@ def test_a_job_may_ask_for_another_number_to_be_kept(queue, until):
     gone = queue.add(1, remove_on_complete=True)
     until(lambda: gone.state == "gone")
     with pytest.raises(NotFoundError, match="no longer kept"):
-        gone.result(1)
+        gone.result(60)
     for n in range(4):
         queue.add(n, remove_on_complete=2).result(10)
     assert [job.data for job in queue.jobs("completed")] == [3, 2]
@@ -400,7 +400,7 @@ def test_a_waiting_job_is_cancelled_and_never_runs(queue):
     job = queue.add(1)
     job.cancel()
     with pytest.raises(JobFailed, match="cancelled"):
-        job.result(1)
+        job.result(60)
     done = []
     queue.work(done.append).drain(10)
     assert not done
@@ -425,7 +425,7 @@ def test_a_running_coroutine_is_cancelled(queue):
     job.cancel()
     assert ended.wait(10)
     with pytest.raises(JobFailed, match="cancelled"):
-        job.result(1)
+        job.result(60)
     queue.work(echo, concurrency=1)
     assert queue.add(2).result(10) == 2
     assert worker.running
@@ -482,7 +482,7 @@ def test_a_function_that_takes_too_long_is_left_behind_and_does_not_count(queue)
     assert job.result(10) == 2
     go.set()
     assert late.wait(10)
-    assert queue.get(job.id).result(1) == 2
+    assert queue.get(job.id).result(60) == 2
 
 
 def test_a_failed_job_is_retried_with_all_its_attempts(queue):

@@ -200,7 +200,7 @@ def test_jobs_of_earlier_code_are_read_and_taken_over(queue, shared_redis):
     assert queue.get("waits").result(10) == ["waits", 1]
     assert queue.get("delayed").result(10) == ["delayed", 1]
     assert queue.get("active").result(10) == ["active", 2]
-    assert queue.get("done").result(1) == 7
+    assert queue.get("done").result(60) == 7
     failed = queue.get("failed")
     assert failed.failure.error == "E"
     failed.retry()

@@ -34,7 +34,7 @@ def add_all(queue, count, **options):
 def test_results_that_nobody_has_read_yet_are_kept(queue):
     jobs = add_all(queue, 300)
     queue.work(echo).drain(30)
-    assert [job.result(5) for job in jobs] == list(range(300))
+    assert [job.result(60) for job in jobs] == list(range(300))
 
 
 def test_results_that_are_awaited_all_at_once_arrive(queue):
@@ -52,16 +52,16 @@ def test_results_that_were_read_are_kept_for_the_next_hundred_jobs(queue):
     worker = queue.work(echo)
     worker.drain(30)
     for job in jobs:
-        job.result(5)
+        job.result(60)
     assert queue.counts()["completed"] == 120
     add_all(queue, 10)
     worker.drain(10)
     # The 10 that nobody has read, and the newest 90 others.
     assert queue.counts()["completed"] == 100
     with pytest.raises(NotFoundError, match="no longer kept") as caught:
-        jobs[0].result(1)
+        jobs[0].result(60)
     assert "result_ttl" in caught.value.hint
-    assert jobs[119].result(1) == 119
+    assert jobs[119].result(60) == 119
     assert queue.counts()["completed_total"] == 130
 
 
@@ -109,15 +109,15 @@ def test_the_options_of_one_job_never_remove_another(queue):
     worker = queue.work(echo, concurrency=1)
     worker.drain(30)
     for job in [*kept, *default]:
-        job.result(5)
-    queue.add("greedy", remove_on_complete=1, result_ttl=0).result(5)
-    queue.add("greedy", remove_on_complete=1, result_ttl=0).result(5)
+        job.result(60)
+    queue.add("greedy", remove_on_complete=1, result_ttl=0).result(60)
+    queue.add("greedy", remove_on_complete=1, result_ttl=0).result(60)
     queue.add("gone", remove_on_complete=True)
-    queue.add("default").result(5)
+    queue.add("default").result(60)
     worker.drain(10)
     # Only the first of the two that ask for one to be kept is gone, and the one that asked for it.
     assert queue.counts()["completed"] == 115
-    assert [kept[0].result(1), default[0].result(1)] == [0, 0]
+    assert [kept[0].result(60), default[0].result(1)] == [0, 0]
 
 
 def test_failures_are_kept_and_all_of_them_can_be_retried(queue):
@@ -126,14 +126,14 @@ def test_failures_are_kept_and_all_of_them_can_be_retried(queue):
     worker.drain(30)
     for job in jobs:
         with pytest.raises(JobFailed):
-            job.result(5)
+            job.result(60)
     queue.add("one more", attempts=1)
     worker.drain(10)
     assert queue.counts()["failed"] == 121
     queue.work(echo)
     for job in jobs:
         job.retry()
-    assert [job.result(5) for job in jobs] == list(range(120))
+    assert [job.result(60) for job in jobs] == list(range(120))
     assert queue.counts()["failed_total"] == 121
 
 
@@ -170,7 +170,7 @@ def test_a_result_that_was_given_up_is_not_taken_for_one_that_was_read(queue):
         job.result(0.01)
     queue.add(2, remove_on_complete=1)
     queue.work(echo, concurrency=1).drain(10)
-    assert job.result(1) == 1
+    assert job.result(60) == 1
 
 
 def test_a_removed_or_retried_job_leaves_nothing_that_removes_others(queue):
@@ -196,7 +196,7 @@ def test_cancelled_jobs_have_a_state_of_their_own(queue, make_bus, make_queues, 
     for job in (waiting, delayed, active):
         job.cancel()
         with pytest.raises(JobCancelled, match=f"job {job.id} of cancelled was cancelled"):
-            job.result(1)
+            job.result(60)
     assert {job.state for job in (waiting, delayed, active)} == {"cancelled"}
     assert set(queue.jobs("cancelled")) == {waiting, delayed, active}
     counts = queue.counts()
@@ -205,7 +205,7 @@ def test_cancelled_jobs_have_a_state_of_their_own(queue, make_bus, make_queues, 
     until(lambda: seen == ["queue.cancelled.cancelled"] * 3)
     active.retry()
     queue.work(echo)
-    assert active.result(5) == 3
+    assert active.result(60) == 3
 
 
 def test_a_job_that_somebody_waits_for_is_told_that_it_was_cancelled(queue):
@@ -214,7 +214,7 @@ def test_a_job_that_somebody_waits_for_is_told_that_it_was_cancelled(queue):
     job = queue.add(1)
     threading.Timer(0.1, job.cancel).start()
     with pytest.raises(JobCancelled):
-        job.result(5)
+        job.result(60)
 
 
 def test_the_former_names_of_the_totals_are_read_with_a_warning(queue):

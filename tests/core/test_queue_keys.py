@@ -32,9 +32,9 @@ def test_a_key_adds_a_job_once_whatever_becomes_of_the_job(queue, caplog):
     assert queue.add({"order": 17}, key="order-17") == first
     worker.drain(10)
     assert queue.add({"order": 17}, key="order-17") == first
-    first.result(5)
+    first.result(60)
     for n in range(120):
-        queue.add(n).result(5)
+        queue.add(n).result(60)
     assert first.state == "gone"
 
     again = queue.add({"order": 17}, key="order-17")
@@ -44,7 +44,7 @@ def test_a_key_adds_a_job_once_whatever_becomes_of_the_job(queue, caplog):
     assert runs.count({"order": 17}) == 1
     assert "nothing was added" not in caplog.text
     with pytest.raises(NotFoundError):
-        again.result(1)
+        again.result(60)
 
 
 def test_a_key_holds_for_a_job_that_is_not_kept(queue):

@@ -102,7 +102,7 @@ def test_a_job_of_a_dead_process_of_this_host_runs_again_at_once(queue, until, c
     claim(queue, dead_here())
     queue.work(lambda job: job.attempt)
     # The lease has 30 s left.
-    assert job.result(5) == 2
+    assert job.result(25) == 2
     # It is logged by whoever's word counted, thus after the server has it.
     until(lambda: any("its worker died" in one.getMessage() for one in caplog.records))
 

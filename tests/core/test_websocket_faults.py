@@ -144,7 +144,7 @@ def test_leaving_a_deaf_peer_takes_no_longer_than_it_is_given(make_socket, deaf)
     client.disconnect()
     assert time.monotonic() - begun < 5
     assert client.state == "closed"
-    filling.join(5)
+    filling.join(60)
     assert not filling.is_alive()
 
 

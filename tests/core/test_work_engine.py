@@ -123,7 +123,7 @@ def test_as_many_units_run_at_once_as_the_worker_has_threads(make, server, until
         server.add(slow)
     worker = make(concurrency=4)
     until(lambda: worker.busy == 4)
-    slow.begun[3].wait(5)
+    slow.begun[3].wait(60)
     assert slow.calls == 4
     for event in slow.go:
         event.set()

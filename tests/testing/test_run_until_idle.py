@@ -180,7 +180,7 @@ def test_workflows_in_memory_are_run(hub):
     hub.workflows.agent("double")(lambda task: task.data * 2)
     workflow = hub.workflows.create("one", [Task("double", data=4)])
     assert run_until_idle(hub).tasks == 1
-    assert workflow.wait(timeout=5).result == {"double": 8}
+    assert workflow.wait(timeout=60).result == {"double": 8}
 
 
 def test_workflows_on_postgresql_are_run(fresh_url):
@@ -189,7 +189,7 @@ def test_workflows_on_postgresql_are_run(fresh_url):
         hub.workflows.agent("double")(lambda task: task.data * 2)
         workflow = hub.workflows.create("one", [Task("double", data=4, delay=3600)])
         assert run_until_idle(hub, skip=True).tasks == 1
-        assert workflow.wait(timeout=5).result == {"double": 8}
+        assert workflow.wait(timeout=60).result == {"double": 8}
         assert run_agent(lambda _, ctx: ctx.inputs["n"], inputs={"n": 5}, hub=hub).result == 5
         assert [one.name for one in hub.workflows.list()] == ["one"]
 
