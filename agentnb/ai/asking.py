@@ -37,7 +37,7 @@ _MOST_BYTES = 8_000_000
 _TRIES = 5
 """Calls of a tool in a row that may fail: a model mends its SQL by what the error says."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What would clear a terminal, or write over what is above."""
+"""Signs that clear a terminal, or write over the lines above."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Question:
         self._task: asyncio.Task[None] | None = None
 
     def words(self) -> Generator[str, None, None]:
-        """Ask, and yield the words as they come; nothing at times, so that others may be shown.
+        """Yield the words of the answer as they come, and an empty text while there are none.
 
         Raises
         ------

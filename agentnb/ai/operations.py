@@ -48,7 +48,7 @@ _VOLATILE = frozenset({
     *("timestamp", "run_id", "conversation_id", "provider_response_id", "provider_details"),
     *("usage", "id", "provider_url", "max_retries", "metadata"),
 })  # fmt: skip
-"""What differs between two equal conversations."""
+"""Fields that differ between two equal conversations."""
 
 
 class Operation(NamedTuple):

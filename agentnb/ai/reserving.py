@@ -1,4 +1,4 @@
-"""Requests to models that are under way: what they reserve of the budgets of their task."""
+"""Requests to models that are under way, and their reservations of the budgets of a task."""
 
 from __future__ import annotations
 

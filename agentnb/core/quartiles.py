@@ -16,7 +16,7 @@ QUARTILES = {
 
 
 def rank(count: int, share: float) -> int:
-    """Return the place of a share in so many ordered values, from 0.
+    """Return the index of a share among ordered values, from 0.
 
     >>> [rank(10, share) for share in SHARES]
     [2, 4, 7]

@@ -30,7 +30,7 @@ _GRACE = 1.0  # seconds for a server to end after its input does
 
 
 class Traffic:
-    """What came over a connection.
+    """Counts the bytes that come over a connection, and keeps the errors of its server.
 
     Parameters
     ----------

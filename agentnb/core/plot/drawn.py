@@ -35,7 +35,7 @@ COLORS = 20
 POINTS = 3_000
 """Points at most: 64 kB hold them, as Vega-Lite and as SVG."""
 FARTHEST = 1e300
-"""What is farther from 0 is no number that can be drawn: a sum of it would be infinite."""
+"""The largest distance from 0 that is drawn: sums of larger numbers would be infinite."""
 OTHER = "other"
 
 
@@ -123,7 +123,7 @@ class Drawn:
 
     @property
     def y_title(self) -> str:
-        """Return what y is."""
+        """Return the title of the y axis."""
         asked = self.asked
         if asked.y is None:
             return "rows"

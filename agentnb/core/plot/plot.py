@@ -39,7 +39,7 @@ class Plot:
 
     @property
     def caption(self) -> str:
-        """What is drawn and what is not, in one line."""
+        """The line below the drawing: the rows that it shows, and those that it leaves out."""
         return self._drawn.caption
 
     @property

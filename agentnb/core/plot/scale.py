@@ -1,4 +1,4 @@
-"""Places on an axis, and the marks that people read there."""
+"""Positions on an axis, and its tick labels."""
 
 from __future__ import annotations
 

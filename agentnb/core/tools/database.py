@@ -17,7 +17,7 @@ __all__ = ["LARGEST", "open_database", "refuse_internal"]
 LARGEST = 8_000_000
 """Bytes that the rows of one query may take in memory."""
 _INTERNAL = re.compile(r"agentnb[_.\"`\]]|U&[\"']", re.IGNORECASE)
-"""What names a table of agentnb's own, or may hide its name in escapes."""
+"""Names of agentnb's own tables, and escapes that may hide one."""
 _PAGES = ("sqlite_dbpage", "dbstat")
 """Virtual tables that show the content of others."""
 

@@ -1,4 +1,4 @@
-"""Which tools an agent is given, where they may look, and how much they may answer."""
+"""The policy of an agent's tools: their names, the folders they read, the size of an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WRITE = ("db_execute", "file_write", "git_commit", "queue_add", "workflow_create
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the tools of an agent may do.
+    """The permissions and limits of an agent's tools.
 
     Attributes
     ----------

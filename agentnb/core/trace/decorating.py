@@ -1,4 +1,4 @@
-"""Functions each call of which is a span."""
+"""Decorators that record each call of a function as a span."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def agent(
         "schema": schema,
         "returns": returns,
     }
-    # What is wrong is said here, not in the worker.
+    # Wrong options are an error here, not in the worker.
     options["capabilities"] = made(name, _nothing, **options).capabilities
 
     def mark(target: F) -> F:

@@ -51,7 +51,7 @@ on conflict (task_id, name) do update set state = 'open', what = excluded.what,
 
 
 class ChildState(NamedTuple):
-    """A child, as it stands."""
+    """The state of a child."""
 
     id: str
     name: str
@@ -160,7 +160,7 @@ def _check_number(ref: TaskRef, number: int) -> None:
 
 
 def look(tx: Transaction, ids: Sequence[str]) -> list[ChildState]:
-    """Return how some children stand, in any order."""
+    """Return the states of some children, in any order."""
     if not ids:
         return []
     names = msgspec.json.encode(list(ids)).decode()
@@ -168,7 +168,7 @@ def look(tx: Transaction, ids: Sequence[str]) -> list[ChildState]:
 
 
 def enter(tx: Transaction, ref: TaskRef, wait: Wait) -> WaitState | None:
-    """Come to a wait for tasks, and return it; None if the claim is lost."""
+    """Open a wait for tasks, or find it; return its state, None if the claim is lost."""
     held = tx.row(_PARENT, **ref.fence)
     if held is None:
         return None

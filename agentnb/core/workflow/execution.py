@@ -203,7 +203,7 @@ class TaskExecution:
     # Waits
 
     def come_to(self, wait: Wait) -> WaitState:
-        """Come to a wait, and return it as it stands."""
+        """Open a wait, or find the one that an earlier entry opened; return its state."""
         ref = self.claimed.ref
 
         enter = children.enter if wait.kind == "tasks" else parking.enter

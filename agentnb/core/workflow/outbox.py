@@ -33,7 +33,7 @@ CHANNELS = {
     "TASK_APPROVAL": "workflow.task.approval",
     "TASK_APPROVED": "workflow.task.approved",
 }
-"""The channel of each type of event. Whatever a task came to, one channel says that it ended."""
+"""The channel of each type of event; one channel tells of the end of a task, however it ended."""
 
 EVENT = "insert into {event} (id, scope, workflow_id, type, channel, data, created, taken)"
 """The beginning of the statement that writes an event."""

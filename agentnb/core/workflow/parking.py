@@ -107,7 +107,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class WaitState:
-    """A wait, as it stands when an entry of its task comes to it.
+    """The state of a wait when an entry of its task reaches it.
 
     Attributes
     ----------
@@ -134,13 +134,13 @@ class WaitState:
 
 
 def find(tx: Transaction, task: str, name: str) -> WaitState | None:
-    """Return a wait of a task; None if it has not been come to."""
+    """Return the state of a wait; None if no entry has reached it."""
     row = tx.row(_FOUND, id=task, name=name)
     return None if row is None else WaitState(*row)
 
 
 def enter(tx: Transaction, ref: TaskRef, wait: Wait) -> WaitState | None:
-    """Come to a wait in an entry of its task, and return it; None if the claim is lost.
+    """Open a wait in an entry of its task, or find it; return its state, None if the claim is lost.
 
     The first entry opens it. One whose time is over ends.
     """

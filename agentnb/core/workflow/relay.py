@@ -83,7 +83,7 @@ class Relay:
                 self._fork.reset()
                 self._handed.clear()  # the parent's bus sends those
             self._settle()
-            # What a bus is handed while its server is away would be lost with this process.
+            # Events that a bus is given while its server is away would be lost with this process.
             self._redis.ping()
             with self._transactions.write() as tx:
                 rows = tx.rows(_TAKE, scope=self._scope, seconds=_TAKEN, n=_BATCH)

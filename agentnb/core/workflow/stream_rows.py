@@ -4,9 +4,10 @@ A row has values that one step, or the agent outside of all steps, has written a
 in the order of ``seq``, which only grows. A change of what was written is a row too, a reset:
 it says how many values of its stream still count, and all after them are deleted.
 
-What a kept step has written belongs to its result. Where it cannot stay, since something before
-it in the stream is written again, it is hidden until the step is answered from the store, and is
-then at the end of its stream: a stream that is read has the order of the calls.
+The values that a kept step has written belong to its result. Where they cannot stay, since
+something before them in the stream is written again, they are hidden until the step is answered
+from the store, and are then at the end of the stream: a stream that is read has the order of the
+calls.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ RAISE: Final = Raise()
 
 
 class Request:
-    """A wait that an agent asks for, and what it makes of its end.
+    """A wait that an agent asks for, and the function that reads its value.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Waits:
     # Every wait
 
     def begin(self, name: str) -> None:
-        """Check that a wait can be come to here, and take its name.
+        """Check that a wait is allowed here, and take its name.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Waits:
         self._names.add(name)
 
     def finish(self, request: Request) -> Any:
-        """Come to a wait, and return its value; a wait without one parks the task."""
+        """Return the value of a wait; park the task where it has none yet."""
         execution, wait = self._execution, request.wait
         tracer = execution.around.runtime.tracer
         about = {"wait": wait.name, "what": wait.kind, "task": execution.task.name}

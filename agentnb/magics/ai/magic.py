@@ -39,7 +39,7 @@ class AiMagic(Magic):
     @needs_local_scope
     @no_var_expand
     def ai(self, line: str, cell: str | None = None, local_ns: dict[str, Any] | None = None) -> Any:
-        """Ask a language model what stands in the cell: `%%ai`. See `%ai help`."""
+        """Ask a language model the question in the cell: `%%ai`. See `%ai help`."""
         return self.call(line, cell, local_ns)
 
     def reset(self) -> None:
@@ -50,7 +50,7 @@ class AiMagic(Magic):
         return self.do_show(call)
 
     def free(self, call: Call, cell: str | None, namespace: Any) -> None:  # noqa: ARG002 - as every magic
-        """Ask a model what stands on the line."""
+        """Ask a model the question on the line."""
         call.body = call.text
         self.do_cell(call)
 
@@ -68,7 +68,7 @@ class AiMagic(Magic):
         return Table(("setting", "value"), rows)
 
     def do_cell(self, call: Call) -> None:
-        """Ask a model what stands in the cell."""
+        """Ask a model the question in the cell."""
         options = call.options
         name = options.get("as")
         if name is not None and not str(name).isidentifier():

@@ -1,4 +1,4 @@
-"""The line above an outcome that was kept, and what is said of that which was not."""
+"""The line above a kept outcome, and the note about values that were not kept."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def bind_missing(names: dict[str, Any], key: str, missing: dict[str, str]) -> No
 
 
 def unkept_note(kept: CellOutcome) -> str:
-    """Return what is said of the parts of an outcome that were not kept; empty for none."""
+    """Return the note about the parts of an outcome that were not kept; empty for none."""
     parts = []
     if kept.missing:
         names = ", ".join(kept.missing)

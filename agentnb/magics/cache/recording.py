@@ -150,7 +150,7 @@ class Recorder:
 
     @property
     def shown(self) -> tuple[Stream | Display, ...]:
-        """What was shown, in order, each display in its last state."""
+        """The output so far, in order, each display in its last state."""
         parts: list[Stream | Display] = [part.made for part in self._parts]
         if self._left_out:
             parts.append(Stream("stderr", f"\n… {size(self._left_out)} of output not kept\n"))

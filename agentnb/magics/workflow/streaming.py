@@ -1,4 +1,4 @@
-"""What a task streams, below the cell that looks at it."""
+"""The streams of a task as the output of a cell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENDED = {"completed", "failed", "cancelled", "skipped"}
 
 
 class Streamed:
-    """What a task has streamed, as it was seen; the output of its cell shows it.
+    """The chunks that a cell has seen of a task's streams, shown in its output.
 
     Iterating over it reads the chunks anew.
 

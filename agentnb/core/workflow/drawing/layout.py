@@ -58,7 +58,7 @@ class Layout(NamedTuple):
 
 
 class _Item:
-    """What has a place in a layer: a box, or a line that passes."""
+    """An item of a layer: a box, or a line that passes."""
 
     __slots__ = ("after", "before", "height", "layer", "y")
 
