@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -73,10 +73,6 @@ class CellOutcome:
     valued: bool = True
     left: float | None = None
     unsigned: bool = False
-
-    def with_shown(self, *more: Stream | Display) -> CellOutcome:
-        """Return the outcome with something more that it shows."""
-        return replace(self, shown=(*self.shown, *more))
 
 
 def pack_shown(shown: tuple[Stream | Display, ...], key: bytes, context: str) -> bytes:
