@@ -238,9 +238,9 @@ def test_too_many_rows_for_python_are_paged_but_not_sorted():
     assert grid.page(View(offset=100_000)).rows == (("100000",),)
     assert "duckdb" in grid.refuses
     assert grid.summaries() == ()
-    with pytest.raises(UsageError, match="rows at most are sorted") as error:
+    with pytest.raises(UsageError, match="rows are sorted in Python") as error:
         grid.page(View(Sort(0)))
-    assert error.value.hint == "%pip install duckdb"
+    assert error.value.hint == "%pip install duckdb pyarrow"
 
 
 def test_a_cut_result_without_its_database_is_paged_but_not_sorted():

@@ -296,6 +296,14 @@ class Backend:
         """
         return nullcontext(statement)
 
+    def named_frames(
+        self,
+        statement: Statement,  # noqa: ARG002 - for those who take frames
+        frames: Mapping[str, Any] | None,  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Return the frames that a statement names."""
+        return {}
+
     def fetch_arrow(
         self,
         connection: Connection,

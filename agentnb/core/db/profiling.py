@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.db import schema
+from agentnb.core.db.expressions import EXPRESSIONS
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.result import Result
 from agentnb.core.errors import UsageError
@@ -39,7 +40,6 @@ _BRIEF = ("least", "greatest", "mean", "q25", "median", "q75")  # the last ones
 _SHOWN = 200  # columns of the profiled table
 _NUMBERS = frozenset({"integer", "real", "decimal"})
 _ORDERED = _NUMBERS | {"text", "date", "datetime", "datetimetz", "time"}
-_NUMERIC_SQLITE = "case when typeof({}) in ('integer', 'real') then {} end"
 
 
 class _Column(NamedTuple):
@@ -110,12 +110,10 @@ def _profiled(
 def _expressions(column: _Column, kind: str) -> list[str]:
     """Return what is asked of a column: always as many values."""
     name = quoted_name(column.name)
-    text = f"cast({name} as text)" if kind == "postgresql" else f"cast({name} as varchar)"
-    compared = name if column.ordered or kind == "sqlite" else text
-    distinct = (
-        f"approx_count_distinct({name})" if kind == "duckdb" else f"count(distinct {compared})"
-    )
-    number = _NUMERIC_SQLITE.replace("{}", name) if kind == "sqlite" else name
+    words = EXPRESSIONS[kind]
+    bare = column.ordered or kind in {"sqlite", "duckdb"}
+    distinct = words.distinct.replace("{}", name if bare else words.text.replace("{}", name))
+    number = words.exact.replace("{}", name)
     mean = f"avg({number})" if column.number else "null"
     edges = [f"min({name})", f"max({name})"] if column.ordered else ["null", "null"]
     found = [f"count({name})", distinct, *edges, mean, f"count({number})"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
     from agentnb.core.codec import TypeCodec
+    from agentnb.core.db.origin import Origin
     from agentnb.core.plot import Plot
     from agentnb.core.plot.asked import Kind
     from agentnb.core.table import Column
@@ -208,6 +209,8 @@ class Preview(Result):
         The rows to display.
     statement
         The SQL that was run.
+    origin
+        What it takes to ask for the rows again; None if that is not known.
 
     Raises
     ------
@@ -227,11 +230,19 @@ class Preview(Result):
     (('n',), True, 'limited to 2 rows; there are more: x << SQL keeps them all')
     """
 
-    __slots__ = ("_shown",)
+    __slots__ = ("_shown", "origin")
+    # It is of this process, and may hold secrets.
+    _derived = ("origin",)
 
     def __init__(
-        self, columns: Sequence[str], shown: Sequence[tuple[Any, ...]], *, statement: str
+        self,
+        columns: Sequence[str],
+        shown: Sequence[tuple[Any, ...]],
+        *,
+        statement: str,
+        origin: Origin | None = None,
     ) -> None:
+        self.origin = origin
         note = f"limited to {len(shown):,} rows; there are more: x << SQL keeps them all"
         self._shown = Table(columns, shown, note=note)
         super().__init__(columns, (), statement=statement, truncated=True)

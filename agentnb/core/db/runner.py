@@ -12,6 +12,7 @@ from agentnb.core.db.backend import Watch
 from agentnb.core.db.bounds import Bounds
 from agentnb.core.db.guards import Explained, Translated
 from agentnb.core.db.notices import Notices, notified
+from agentnb.core.db.origin import Origin
 from agentnb.core.db.render import render
 from agentnb.core.db.result import ArrowResult, Preview, Result
 from agentnb.core.db.state import leaves
@@ -222,7 +223,9 @@ class Runner(ABC):
         if truncated:
             del rows[bounds.limit :]
             if bounds.preview:
-                return Preview(columns, rows, statement=statement.sql)
+                named = backend.named_frames(statement, frames)
+                origin = Origin(self.name, statement, params, named)
+                return Preview(columns, rows, statement=statement.sql, origin=origin)
         return Result(
             columns, rows, statement=statement.sql, rowcount=len(rows), truncated=truncated
         )

@@ -148,7 +148,7 @@ def value_shown(value: Any, detail: str) -> str:
         return ""
     if KINDS.get(detail) == "time":
         return moments.shown(value, detail)
-    return f"{value:.6g}" if isinstance(value, float) else cell(value) or ""
+    return f"{float(value):.6g}" if isinstance(value, float | Decimal) else cell(value) or ""
 
 
 def _label(bins: Bins, number: int, detail: str, found: Mapping[int, BinRows]) -> str:

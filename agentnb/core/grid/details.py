@@ -89,7 +89,8 @@ def of_arrow(kind: Any) -> str:
         ("real", (types.is_floating,)),
         ("decimal", (types.is_decimal,)),
         ("date", (types.is_date,)),
-        ("text", (types.is_string, types.is_large_string, types.is_string_view)),
+        # Of a column without values nothing else is known, as of rows.
+        ("text", (types.is_null, types.is_string, types.is_large_string, types.is_string_view)),
     ):
         if any(test(kind) for test in tests):
             return detail

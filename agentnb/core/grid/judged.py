@@ -102,7 +102,10 @@ def _finite(value: Any) -> bool:
 
 def _value(name: str, value: Any, what: str, detail: str) -> Any:
     if what == "number":
-        return _number(name, value)
+        number = _number(name, value)
+        # A page has no decimals: 0.1 is meant as it is written.
+        written = detail == "decimal" and isinstance(number, float) and math.isfinite(number)
+        return Decimal(repr(number)) if written else number
     if what == "time":
         return _time(name, value, detail)
     if what == "bool":

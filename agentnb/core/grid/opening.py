@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.result import Preview
+from agentnb.core.db.result import ArrowResult, Preview
+from agentnb.core.errors import AgentnbError
 from agentnb.core.grid.details import of_values
 from agentnb.core.grid.grid import Grid
 from agentnb.core.grid.memory import MOST, RowsEngine
@@ -17,15 +19,12 @@ if TYPE_CHECKING:
     from agentnb.core.db.result import Result
     from agentnb.core.grid.engine import Engine
 
-__all__ = ["open_grid"]
+__all__ = ["has_duckdb", "open_grid"]
 
 
 def has_duckdb() -> bool:
     """Return whether DuckDB and Arrow are installed."""
     return find_spec("duckdb") is not None and find_spec("pyarrow") is not None
-
-
-_ALL = "x << SQL keeps all rows"
 
 
 def open_grid(result: Result, *, database: Executor | None = None) -> Grid:
@@ -49,21 +48,46 @@ def open_grid(result: Result, *, database: Executor | None = None) -> Grid:
     ...     grid.columns, grid.total
     ((GridColumn(name='n', kind='number'),), 3)
     """
-    del database  # not asked yet
     if isinstance(result, Preview):
+        from agentnb.core.grid.query import query_engine, refusal
+
         rows = result.shown_rows
-        return Grid(
-            _in_python(result, rows, f"these rows are not all: {_ALL}"), len(rows), result.formats
-        )
-    return Grid(_in_python(result, result.rows), len(result), result.formats)
+        details = _details(result, rows)
+        refuses = refusal(result, database)
+        if database is None or refuses:
+            engine: Engine = RowsEngine(result.columns, details, rows, refuses)
+            return Grid(engine, len(rows), result.formats)
+        return Grid(query_engine(result, details, database), None, result.formats)
+    return Grid(_engine(result), len(result), result.formats)
 
 
-def _in_python(result: Result, rows: Sequence[tuple[Any, ...]], refuses: str = "") -> Engine:
+def _engine(result: Result) -> Engine:
+    """Return the engine of all rows of a result."""
+    reason = "%pip install duckdb pyarrow"
+    if result.columns and has_duckdb():
+        from agentnb.core.grid.arrow import duck_engine
+
+        if isinstance(result, ArrowResult):
+            return duck_engine(result.columns, result.arrow())
+        try:
+            return duck_engine(result.columns, result.arrow(), partial(_taken, result.rows))
+        except AgentnbError as error:  # values that Arrow does not have
+            reason = error.message
+    rows = result.rows
+    refuses = f"at most {MOST:,} rows are sorted in Python: {reason}" if len(rows) > MOST else ""
+    return RowsEngine(result.columns, _details(result, rows), rows, refuses)
+
+
+def _taken(rows: Sequence[tuple[Any, ...]], numbers: Sequence[int]) -> Sequence[tuple[Any, ...]]:
+    """Return rows by their numbers."""
+    if isinstance(numbers, range):
+        return rows[numbers.start : numbers.stop]
+    return [rows[number] for number in numbers]
+
+
+def _details(result: Result, rows: Sequence[tuple[Any, ...]]) -> list[str]:
     declared = [*result.kinds, *[None] * len(result.columns)]
-    if not refuses and len(rows) > MOST:
-        refuses = f"{MOST:,} rows at most are sorted here: %pip install duckdb"
-    details = [
+    return [
         of_values([row[number] for row in rows], declared[number])
         for number in range(len(result.columns))
     ]
-    return RowsEngine(result.columns, details, rows, refuses)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.bins import Bins
 from agentnb.core.plot.drawn import (
     BINS,
     CATEGORIES,
@@ -137,13 +138,12 @@ def _bins(
 ) -> None:
     if not kept:
         return
-    low, high = min(x for x, _, _ in kept), max(x for x, _, _ in kept)
-    width = (high - low) / most or 1.0
+    bins = Bins(min(x for x, _, _ in kept), max(x for x, _, _ in kept), most)
     found: dict[tuple[str | None, int], list[float]] = defaultdict(list)
     for x, y, color in kept:
-        found[color, min(int((x - low) / width), most - 1)].append(y)
+        found[color, bins.of(x)].append(y)
     drawn.points = [
-        Point(low + number * width, value(ys), low + (number + 1) * width, color)
+        Point(bins.start(number), value(ys), bins.start(number + 1), color)
         for (color, number), ys in sorted(
             found.items(), key=lambda one: (one[0][0] or "", one[0][1])
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.bins import Bins
+from agentnb.core.db.expressions import EXPRESSIONS, bin_of
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.plot.asked import asked as asked_for
 from agentnb.core.plot.drawn import (
@@ -47,41 +49,6 @@ class Source:
 
     kind: str
     ask: Callable[[str, Mapping[str, Any]], tuple[Sequence[str], Sequence[Any], list[Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Dialect:
-    """The words of a database.
-
-    Parameters
-    ----------
-    number, time, text
-        Make a number of seconds or a number, and text; ``{}`` stands for the column.
-    whole
-        Cuts a number to an integer.
-    """
-
-    number: str
-    time: str
-    text: str
-    whole: str
-
-
-_DIALECTS = {
-    "duckdb": _Dialect(
-        "cast({} as double)", "epoch({})", "cast({} as varchar)",
-        "cast(trunc({}) as bigint)",
-    ),
-    "postgresql": _Dialect(
-        "cast({} as float8)", "cast(extract(epoch from {}) as float8)", "cast({} as text)",
-        "cast(trunc({}) as bigint)",
-    ),
-    "sqlite": _Dialect(
-        "case when typeof({}) in ('integer', 'real') then cast({} as real) end",
-        "(julianday({}) - 2440587.5) * 86400.0", "cast({} as text)",
-        "cast({} as integer)",
-    ),
-}  # fmt: skip
 
 
 def draw(source: Source, x: str, y: str | None, color: str | None, kind: Kind | None) -> Drawn:
@@ -130,7 +97,7 @@ class _Pushed:
     def __init__(self, source: Source, asked: Asked) -> None:
         self._ask = source.ask
         self._kind = source.kind
-        self._words = _DIALECTS[source.kind]
+        self._words = EXPRESSIONS[source.kind]
         self._asked = asked
         self._values: dict[str, Any] = {}
         textual = asked.axis == "text" or asked.kind in {"bar", "box"}
@@ -205,15 +172,14 @@ class _Pushed:
 
     def _bins(self, drawn: Drawn, low: float, high: float, along: int) -> None:
         most, value = (BINS, "count(*)") if self._asked.kind == "hist" else (along, "avg(y)")
-        width = (high - low) / most or 1.0
-        number = self._words.whole.replace("{}", f"(x - {_float(low)}) / {_float(width)}")
+        bins = Bins(low, high, most)
         sql = (
-            f"select color, case when b >= {most} then {most - 1} else b end as b, {value} as v "
-            f"from (select color, y, {number} as b from {self._rows} as r) as s "
+            f"select color, b, {value} as v from (select color, y, "
+            f"{bin_of(self._words, 'x', bins)} as b from {self._rows} as r) as s "
             "group by 1, 2 order by 1, 2"
         )
         drawn.points = [
-            Point(low + b * width, float(v), low + (b + 1) * width, color)
+            Point(bins.start(b), float(v), bins.start(b + 1), color)
             for color, b, v in self._got(sql)
         ]
 
@@ -270,8 +236,3 @@ class _Pushed:
             f"limit {CATEGORIES}"
         )
         drawn.boxes = [Box(row[0], *map(float, row[1:])) for row in self._got(sql)]
-
-
-def _float(number: float) -> str:
-    """Return a number as SQL has it, with all of its digits."""
-    return f"cast({number!r} as double precision)"

@@ -261,6 +261,14 @@ class DuckDB(Backend):
         ):
             yield changed
 
+    def named_frames(
+        self, statement: Statement, frames: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the frames that a statement names."""
+        from agentnb.core.db.duck.frames import named
+
+        return named(statement, frames) if frames else {}
+
     def fetch(
         self,
         connection: Connection,
