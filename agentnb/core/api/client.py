@@ -7,7 +7,7 @@ import inspect
 import time
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import IO, TYPE_CHECKING, Any, Self, Unpack
 
 from agentnb.core import sansio
 from agentnb.core.api.address import base_of, joined, missing, origin_of
@@ -273,6 +273,21 @@ class APIClient(Verbs):
         from agentnb.core.api.download import download
 
         return download(self._context, self.stream, self._files(), url, to, on_progress, options)
+
+    def _fetch(
+        self,
+        file: IO[bytes],
+        url: str,
+        *,
+        largest: int,
+        on_progress: Callable[[int, int | None], object] | None = None,
+        **options: Unpack[StreamOptions],
+    ) -> Downloaded:
+        """Download into an open file, for a service that reads it at once."""
+        from agentnb.core.api.download import fetch
+
+        context = self._context
+        return fetch(context, self.stream, file, url, "", largest, on_progress, options)
 
     # A download that is cancelled is cut off, and writes nothing.
     adownload = twin(download, callbacks=("on_progress",))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     OpenStream = Callable[..., AbstractContextManager[StreamReply]]
 
-__all__ = ["Downloaded", "Workspace", "download"]
+__all__ = ["Downloaded", "Workspace", "download", "fetch"]
 
 _PARTIAL, _NOT_SATISFIABLE = 206, 416
 _RANGE = re.compile(r"bytes (?P<start>\d+)-(?P<end>\d+)/(?P<total>\d+|\*)")
@@ -99,14 +99,44 @@ def download(
     if workspace.read_only:
         workspace.write_file(to, b"")  # which says so
     largest = workspace.max_size or sys.maxsize
-    resolved = context.options.for_stream().but({"max_bytes": largest, **options})
-    options = {**options, "max_bytes": min(resolved.max_bytes, largest)}
     with tempfile.TemporaryFile() as part:
-        transfer = _Transfer(context, stream, cast("IO[bytes]", part), on_progress)
-        headers = transfer.fetch(url, options, resolved.retry, Deadline(resolved.timeout))
+        file = cast("IO[bytes]", part)
+        found = fetch(context, stream, file, url, to, largest, on_progress, options)
         part.seek(0)
         workspace.write_file(to, part.read())
-    return Downloaded(to, transfer.size, transfer.resumed, transfer.restarted, headers)
+    return found
+
+
+def fetch(
+    context: ClientContext,
+    stream: OpenStream,
+    file: IO[bytes],
+    url: str,
+    name: str,
+    largest: int,
+    on_progress: Callable[[int, int | None], object] | None,
+    options: Mapping[str, Any],
+) -> Downloaded:
+    """Download into an open file.
+
+    Parameters
+    ----------
+    context, stream
+        Those of a client.
+    file
+        The file, which may be begun anew.
+    url, on_progress, options
+        As in `APIClient.download`.
+    name
+        The name of the file in the result.
+    largest
+        Its largest size, in bytes.
+    """
+    resolved = context.options.for_stream().but({"max_bytes": largest, **options})
+    options = {**options, "max_bytes": min(resolved.max_bytes, largest)}
+    transfer = _Transfer(context, stream, file, on_progress)
+    headers = transfer.fetch(url, options, resolved.retry, Deadline(resolved.timeout))
+    return Downloaded(name, transfer.size, transfer.resumed, transfer.restarted, headers)
 
 
 class _Transfer:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from agentnb.core.db.database import Database
+    from agentnb.core.db.fetching import Fetch
     from agentnb.core.db.runner import Runner
     from agentnb.core.db.sources import Source
     from agentnb.core.db.state import Leaves
@@ -132,6 +133,7 @@ class Backend:
         self.kind = target.kind
         self.read_only = read_only
         self.home: Path | None = None  # of agentnb, whose files are nobody else's
+        self.downloads: Fetch | None = None  # downloads what is loaded from a URL
         self.ephemeral = False  # whether its data may be lost in a crash
         self.has_state = False  # on any of its connections, ever
         self.capacity = 1  # connections in use at a time, once there is an engine

@@ -564,7 +564,8 @@ class Executor:
         source
             A pandas, polars or Arrow table (anything with ``__arrow_c_stream__``), a list
             of dictionaries, a `Table`, or the path of a ``.csv``, ``.json``, ``.jsonl``
-            or ``.parquet`` file.
+            or ``.parquet`` file. A database of a hub takes the ``http(s)`` URL of such a file,
+            too, as `agentnb.core.api.APIClient` downloads it, up to ``db_max_bytes``.
         table
             Its name, made from the data if it does not exist. ``schema.table`` works
             where the database has schemas.
@@ -586,7 +587,11 @@ class Executor:
         self.access.backend.require("load")
         return self._taped(
             taped.LOAD,
-            lambda: {"table": table, "source": taped.source(source), "if_exists": if_exists},
+            lambda: {
+                "table": table,
+                "source": taped.source(source, self.access.backend.downloads),
+                "if_exists": if_exists,
+            },
             lambda: load(self.access, source, table, if_exists, timeout),
         )
 

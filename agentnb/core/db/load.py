@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentnb.core.db import schema
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.columns import converter, fitted, sql_types
+from agentnb.core.db.fetching import fetched, is_url
 from agentnb.core.db.result import Result
 from agentnb.core.db.sources import Source, read
 from agentnb.core.db.values import UnfitError
@@ -38,10 +39,17 @@ def load(
 ) -> Result:
     """Load a source into a table; see `Executor.load`."""
     choice("if_exists", if_exists, ("fail", "append", "replace"), service="db")
-    data = read(source)
-    _refuse_twice(data)
     seconds = runner.timeout * _TIMEOUTS if timeout is None else timeout
     watch = Watch(Deadline.of(seconds))
+    if runner.backend.downloads is not None and is_url(source):
+        with fetched(runner.backend.downloads, source, watch) as path:
+            return _load(runner, path, table, if_exists, watch)
+    return _load(runner, source, table, if_exists, watch)
+
+
+def _load(runner: Runner, source: Any, table: str, if_exists: str, watch: Watch) -> Result:
+    data = read(source)
+    _refuse_twice(data)
     with (
         runner.span("load", table=table) as span,
         runner.begun(watch.deadline, folded=True) as inner,

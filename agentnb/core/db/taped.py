@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.db.fetching import is_url
 from agentnb.core.db.result import ArrowResult, Preview, Result, Script
 from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
@@ -16,6 +17,7 @@ from agentnb.core.tape.values import digest_of, digested, dump, dump_row, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from agentnb.core.db.fetching import Fetch
     from agentnb.core.db.text import Statement
 
 __all__ = [
@@ -149,8 +151,10 @@ def _source(arguments: dict[str, Any], redactor: Callable[[str], str]) -> dict[s
     return {**arguments, "source": dump(arguments["source"], redactor)}
 
 
-def source(given: Any) -> Any:
+def source(given: Any, fetch: Fetch | None = None) -> Any:
     """Return the source of `Executor.load` as a tape keeps it: of a frame the digest."""
+    if fetch is not None and is_url(given):
+        return fetch.shown(given)
     if isinstance(given, str | list):
         return given
     return digest_of_frame(given) or type(given).__name__

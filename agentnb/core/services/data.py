@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, UntrustedPath
+from agentnb.core.services.downloads import Fetcher
 from agentnb.core.services.entry import Check, Main, Service, untimed
 
 if TYPE_CHECKING:
@@ -128,8 +129,10 @@ def _databases(hub: Hub) -> Databases:
     settings = hub.settings
     runtime = hub.runtime
 
+    fetch = Fetcher(hub)
+
     def make(name: str, url: str, read_only: bool) -> Database:  # noqa: FBT001 - called by position
-        return make_database(settings, name, url, runtime, read_only=read_only)
+        return make_database(settings, name, url, runtime, read_only=read_only, fetch=fetch)
 
     return Databases(make, lambda: default_url(hub), hub._named)  # noqa: SLF001 - they outlive `stop`
 
@@ -142,11 +145,12 @@ def make_database(
     *,
     pool_size: int | None = None,
     read_only: bool = False,
+    fetch: Fetcher | None = None,
 ) -> Database:
     """Return a database with the limits of the settings."""
     from agentnb.core.db import Database
 
-    return Database(
+    database = Database(
         url,
         name=name,
         read_only=read_only,
@@ -158,6 +162,8 @@ def make_database(
         runtime=runtime,
         duck=_duck_limits(settings),
     )
+    database.access.backend.downloads = fetch
+    return database
 
 
 def _duck_limits(settings: Settings) -> DuckLimits:

@@ -46,8 +46,9 @@ GRAMMAR = Grammar(
         Verb("rollback", "roll the transaction back"),
         Verb(
             "load",
-            "load a frame or a .csv, .tsv, .json, .jsonl or .parquet file into a table",
-            ("FRAME|FILE", "TABLE"),
+            "load a frame or a .csv, .tsv, .json, .jsonl or .parquet file into a table; default: "
+            "one of its name",
+            ("FRAME|FILE|URL", "[TABLE]"),
             (
                 Option(("--append",), "add to the table if it exists"),
                 Option(("--replace",), "replace the table if it exists"),
@@ -111,6 +112,7 @@ GRAMMAR = Grammar(
         "%db --plot day,eur select day, eur from sale",
         "%db connect prod --env PROD_DATABASE_URL --read-only",
         "%db load tasks.csv task --replace",
+        "%db load https://HOST/tasks.csv",
         "%db export tasks.csv select * from task",
     ),
 )

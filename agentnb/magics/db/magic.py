@@ -292,8 +292,17 @@ class DbMagic(Magic):
 
     def do_load(self, call: Call) -> Any:
         """Write a frame or a file into a table."""
-        what, table = call.arguments
+        from agentnb.core.db.fetching import progress_to
+        from agentnb.core.format import size
+        from agentnb.magics.progress import Progress
+
+        what, *named = call.arguments
         options = call.options
+        if not named and not self._is_source(what, call.namespace):
+            call.text = f"load {call.words[0].text}"  # SQL of DuckDB's
+            return self.free(call, None, call.namespace)
+        self._refuse_saved(call)
+        table = str(named[0]) if named else _table_name(str(what), call.words[0].kind)
         if "append" in options and "replace" in options:
             raise UsageError(
                 "--append and --replace exclude each other", service="db", hint="give one of them"
@@ -303,8 +312,33 @@ class DbMagic(Magic):
             mode = "append" if "append" in options else "replace"
         given = {"timeout": options["timeout"]} if "timeout" in options else {}
         source = self._source(what, call.namespace)
-        with executor_of(*self._place(call)) as executor:
-            return executor.load(source, str(table), if_exists=mode, **given)
+        with (
+            Progress(f"getting {table}", size) as progress,
+            progress_to(lambda done, total: progress(done, total or done)),
+            executor_of(*self._place(call)) as executor,
+        ):
+            found = executor.load(source, table, if_exists=mode, **given)
+        if named:
+            return found
+        return Message(f"{found!r}: table {table}")
+
+    def _is_source(self, what: Any, user: Mapping[str, Any]) -> bool:
+        return (
+            not isinstance(what, str) or "://" in what or bool(_FILE.search(what)) or what in user
+        )
+
+    def _refuse_saved(self, call: Call) -> None:
+        """Refuse a URL with a secret, which would be saved with the notebook."""
+        url = call.arguments[0]
+        downloads = self.hub.databases[self._name(call)].access.backend.downloads
+        if not isinstance(url, str) or "://" not in url or downloads is None:
+            return
+        if call.words[0].kind != "bind" and downloads.shown(url) != url.partition("#")[0]:
+            raise UsageError(
+                "a secret in a URL would be saved with the notebook",
+                service="db",
+                hint="keep the URL in a variable of another cell or in .env: %db load :url TABLE",
+            )
 
     def do_retype(self, call: Call) -> Any:
         """Mend a table in which an earlier release stored Decimals or offsets as text."""
@@ -343,6 +377,29 @@ class DbMagic(Magic):
     def do_panel(self, call: Call) -> Any:
         """Open the panel."""
         return self.hub.panel("db", connection=self._name(call))
+
+
+def _table_name(what: str, kind: str) -> str:
+    """Return the name of the table that a file, a URL or a frame is loaded into.
+
+    >>> _table_name("data/Sales 2026.csv.gz", "plain"), _table_name("https://a/x.csv?y=1", "plain")
+    ('sales_2026', 'x')
+
+    Raises
+    ------
+    UsageError
+        There is nothing to name it by.
+    """
+    from urllib.parse import unquote, urlsplit
+
+    path = unquote(urlsplit(what).path) if "://" in what else what
+    stem = _FILE.sub("", path.rstrip("/").rpartition("/")[2]) if kind != "json" else ""
+    name = re.sub(r"\W+", "_", stem).strip("_").lower()
+    if not name:
+        raise UsageError(
+            "nothing gives the table a name", service="db", hint="%db load FRAME|FILE|URL TABLE"
+        )
+    return f"t_{name}" if name[0].isdigit() else name
 
 
 def _as_asked(table: Table, call: Call) -> Any:

@@ -37,8 +37,8 @@ def read(source: Any) -> Source:
         raise UsageError(
             f"source must be a file of this machine, got {url.group()}...",
             service="db",
-            hint='frame = pandas.read_csv(URL), and then hub.db.load(frame, "TABLE") '
-            "(%db load frame TABLE)",
+            hint='a database of a hub loads http:// and https://: hub.db.load(URL, "TABLE") '
+            "(%db load URL TABLE)",
         )
     if isinstance(source, (str, Path)):
         found = _file(expand(source, service="db"))
