@@ -75,7 +75,7 @@ def test_a_plot_of_any_rows_is_small_and_can_be_read(kind, base, spread, texts, 
             columns, list(zip(x, y, colors, strict=True)), columns[0],
             None if kind == "hist" else columns[1], None if kind == "box" else columns[2], kind,
         )  # fmt: skip
-        bundle = made._repr_mimebundle_()
+        bundle, _ = made._repr_mimebundle_()
         sent = json.dumps(bundle[VEGA], ensure_ascii=False, allow_nan=False).encode()
         assert len(sent) < MOST
         assert len(bundle["image/svg+xml"].encode()) < MOST
@@ -102,7 +102,7 @@ def test_any_values_are_drawn_or_refused(kind, rows):
         made = Result(["x", "y", "c"], rows).plot("x", y, color=color, kind=kind)
     except UsageError:
         return
-    bundle = made._repr_mimebundle_()
+    bundle, _ = made._repr_mimebundle_()
     json.dumps(bundle[VEGA], allow_nan=False)
     assert ET.fromstring(bundle["image/svg+xml"]) is not None
 

@@ -97,7 +97,7 @@ def test_every_form_is_drawn_three_times_and_shows_hostile_text_as_text(kind):
     y = None if kind == "hist" else "r"
     color = None if kind == "box" else "city"
     made = Result(COLUMNS, rows()).plot(x, y, color=color, kind=kind)
-    bundle = made._repr_mimebundle_()
+    bundle, _ = made._repr_mimebundle_()
     spec = bundle["application/vnd.vegalite.v5+json"]
     assert len(json.dumps(spec, allow_nan=False)) < 1_000_000
     assert ET.fromstring(bundle["image/svg+xml"]).get("role") == "img"

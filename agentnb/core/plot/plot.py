@@ -52,7 +52,7 @@ class Plot:
         """The drawing as SVG."""
         return svg.draw(self._drawn)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         spec = self.spec
         spec["title"] = {
             "text": self.caption,
@@ -61,7 +61,8 @@ class Plot:
             "fontWeight": "normal",
             "orient": "bottom",
         }
-        return {vega.MIME: spec, "image/svg+xml": self.svg, "text/plain": repr(self)}
+        data = {vega.MIME: spec, "image/svg+xml": self.svg, "text/plain": repr(self)}
+        return data, {vega.MIME: {"embed_options": vega.EMBED}}
 
     def __repr__(self) -> str:
         return words.draw(self._drawn)

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
     from agentnb.core.plot.drawn import Drawn, Point
 
-__all__ = ["MIME", "spec"]
+__all__ = ["EMBED", "MIME", "spec"]
 
 MIME = "application/vnd.vegalite.v5+json"
 """The version that JupyterLab 4 knows."""
+
+EMBED: dict[str, Any] = {
+    "defaultStyle": False,
+    "actions": {"export": True, "source": False, "compiled": False, "editor": False},
+    "i18n": {"PNG_ACTION": "\u2003Save as PNG"},
+}
+"""Two links to save the drawing: the menu has no name, and a link to a page of the network."""
 
 _WIDTH, _HEIGHT = 520, 240
 _DIGITS = 4  # an axis has 10 ** 4 steps and up to ten times as many
