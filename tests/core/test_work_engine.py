@@ -1214,6 +1214,38 @@ def test_a_unit_that_was_left_behind_by_a_worker_that_stopped_holds_up_nobody(ma
     slow.go[0].set()
 
 
+def test_a_unit_that_is_to_run_alone_begins_once_those_that_were_claimed_are_put_back(
+    make, server, until
+):
+    asked, go = threading.Event(), threading.Event()
+
+    class SlowStore(MemoryStore):
+        """Its first answer takes its time, as that of a server under load."""
+
+        def claim(self, owner):
+            found = super().claim(owner)
+            if not asked.is_set():
+                asked.set()
+                assert go.wait(60)
+            return found
+
+    held = []
+
+    def run(attempt):
+        held.append([one.id for one in server.units.values() if one.state == "active"])
+
+    units = [server.units[server.add(run, deaths=1)]]
+    make(store=SlowStore(server), concurrency=1)
+    assert asked.wait(20)
+    units.append(server.units[server.add(run, deaths=1)])
+    make(concurrency=1)
+    until(lambda: units[1].state == "active")
+    assert held == []
+    go.set()
+    until(lambda: [one.state for one in units] == ["completed"] * 2)
+    assert [len(one) for one in held] == [1, 1]
+
+
 def test_others_join_a_unit_that_has_had_its_time_alone(make, server, until, monkeypatch):
     """A unit may wait for the result of another: neither may wait for ever."""
     monkeypatch.setattr(gate, "ALONE_SECONDS", 0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -114,6 +115,19 @@ def test_a_worker_that_stops_turns_away_who_waits(entering, until):
     door.recheck()
     assert until(lambda: passes) == [None]
     assert door.is_open
+
+
+def test_one_that_runs_alone_waits_until_a_claim_on_its_way_is_put_back(entering, until):
+    door = Gate()
+    assert [door.begin_claim(), door.begin_claim()] == [True, True]  # its own, and another's
+    passes = entering(door)
+    until(lambda: not door.is_open)
+    assert door.enter(alone=True) is None
+    time.sleep(0.05)
+    assert passes == []  # the unit of the other claim would die with it
+    door.end_claim()
+    assert until(lambda: passes) == [Pass.ALONE]
+    assert not door.begin_claim()
 
 
 def test_the_time_alone_begins_with_the_attempt_and_not_with_the_wait(entering, until, monkeypatch):

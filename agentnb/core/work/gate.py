@@ -31,13 +31,15 @@ class Gate:
     """Admits the attempts of all workers of a process: many at once, or one that runs alone.
 
     A process that dies takes all that runs in it along, and nobody knows which unit was to blame.
-    Each of them is then run alone, so that the next death has one suspect.
+    Each of them is then run alone, so that the next death has one suspect. Claims on their way are
+    counted, too: a unit that is claimed, and not yet put back, would be another suspect.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._running = 0
+        self._claims = 0
         self._alone = False
         self._begun = False
         self._until = 0.0
@@ -54,6 +56,21 @@ class Gate:
         with self._lock:
             self._changed.wait(min(seconds, max(self._until - monotonic(), 0.0)))
         return self.is_open
+
+    def begin_claim(self) -> bool:
+        """Count a claim on its way, if more units may be claimed; see `end_claim`."""
+        with self._lock:
+            if not self.is_open:
+                return False
+            self._claims += 1
+            return True
+
+    def end_claim(self) -> None:
+        """Count a claim no longer: it found nothing, or its unit was admitted or put back."""
+        with self._lock:
+            self._claims -= 1
+            if self._alone:
+                self._changed.notify_all()
 
     def enter(self, *, alone: bool, stopping: Callable[[], bool] = _never) -> Pass | None:
         """Admit an attempt, and return its pass; None if its unit is to be put back.
@@ -79,7 +96,9 @@ class Gate:
             return None
         self._alone = True
         self._until = monotonic() + ALONE_SECONDS
-        while self._running and not stopping() and (left := self._until - monotonic()) > 0:
+        while self._is_beside_others() and not stopping():
+            if (left := self._until - monotonic()) <= 0:
+                break
             self._changed.wait(left)
         if stopping():
             self._open()
@@ -87,6 +106,9 @@ class Gate:
         self._begun = True
         self._until = monotonic() + ALONE_SECONDS
         return Pass.ALONE
+
+    def _is_beside_others(self) -> bool:
+        return self._running > 0 or self._claims > 1  # one of the claims is its own
 
     def leave(self, ticket: Pass) -> None:
         """Count an attempt that has ended, by its pass."""

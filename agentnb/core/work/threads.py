@@ -178,9 +178,13 @@ class WorkerThreads:
         while claim is not None or (claim := self._next()) is not None:
             attempt = Attempt(claim, self._handler, self._loop, self._log)
             self.running[attempt.key] = attempt
-            ticket = self._enter(claim)
+            try:
+                ticket = self._enter(claim)
+                if ticket is None:
+                    self._put_back(attempt)
+            finally:
+                self._gate.end_claim()
             if ticket is None:
-                self._put_back(attempt)
                 claim = None
                 continue
             self._tickets[attempt.key] = ticket
@@ -224,11 +228,10 @@ class WorkerThreads:
         """Wait for a unit and return its claim; None once the worker stops."""
         with self._searching:
             while not self.stopping:
-                if not self._gate.wait_open(_IDLE_SECONDS):
+                if not (self._gate.wait_open(_IDLE_SECONDS) and self._gate.begin_claim()):
                     continue
                 try:
-                    found = self._store.claim(self._owner)
-                    self._outage.succeeded()
+                    found = self._claim()
                     if isinstance(found, Claim):
                         return found
                     self._wait(found)
@@ -236,6 +239,17 @@ class WorkerThreads:
                     self._outage.failed(error)
                     self._abandoned.wait(0.0 if self.stopping else _AWAY_SECONDS)
         return None
+
+    def _claim(self) -> Claim | float | None:
+        """Return a claim, which the gate counts until it is admitted or put back."""
+        found: Claim | float | None = None
+        try:
+            found = self._store.claim(self._owner)
+        finally:
+            if not isinstance(found, Claim):
+                self._gate.end_claim()
+        self._outage.succeeded()
+        return found
 
     def _wait(self, due: float | None) -> None:
         if self.stopping:
@@ -268,11 +282,7 @@ class WorkerThreads:
         told = False
         while anyway or not attempt.lost:
             try:
-                finished = self._store.finish(
-                    attempt.claim,
-                    outcome,
-                    then_claim=then_claim and not self.stopping and self._gate.is_open,
-                )
+                finished = self._finish_once(attempt, outcome, then_claim=then_claim)
             except Exception as error:  # noqa: BLE001 - nothing that a driver raises is the attempt's
                 other = self._after_refusal(attempt, outcome, error, refused_until)
                 if other is not None:
@@ -290,6 +300,16 @@ class WorkerThreads:
                 report(self._log, self._handler.ended, attempt, outcome, finished.state)
                 return self._following(finished)
         return None
+
+    def _finish_once(self, attempt: Attempt, outcome: Outcome, *, then_claim: bool) -> Finished:
+        claims = then_claim and not self.stopping and self._gate.begin_claim()
+        finished: Finished | None = None
+        try:
+            finished = self._store.finish(attempt.claim, outcome, then_claim=claims)
+        finally:
+            if claims and (finished is None or not isinstance(finished.following, Claim)):
+                self._gate.end_claim()
+        return finished
 
     def _reclaim(self, attempt: Attempt, outcome: Outcome) -> None:
         """Take the unit from a process that died, as that of another dead worker: it counts."""
