@@ -8,7 +8,6 @@ import json
 import shlex
 from contextlib import suppress
 from hashlib import sha256
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agentnb.core.callthreads import CallThreads
@@ -23,7 +22,9 @@ from agentnb.core.errors import (
 )
 from agentnb.core.format import cut, visible
 from agentnb.core.keywords import refuse_unknown
+from agentnb.core.mcp.failures import AWAY, hint_of, is_answer, phrase, text_of
 from agentnb.core.mcp.pins import digest_of
+from agentnb.core.mcp.session import Session, ToolSaysNo
 from agentnb.core.ranges import seconds, texts, whole
 from agentnb.core.redact import Secret, is_secret_name
 from agentnb.core.runtime import Runtime
@@ -31,7 +32,7 @@ from agentnb.core.table import Table
 from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
     from concurrent.futures import Future
 
     from agentnb.core.loop import LoopThread
@@ -44,7 +45,6 @@ T = TypeVar("T")
 
 _STDIO = "stdio:"
 _HINT = 'hub.mcp("stdio: python server.py"), or hub.mcp("https://example.com/mcp")'
-_MOST_TOOLS = 1_000
 _SHOWN = 100
 _ASKED = 2_000
 _TAIL = 500
@@ -52,8 +52,6 @@ _TAIL = 500
 _LONG = 8
 """Characters from which a variable or a header that is given is masked, whatever its name."""
 _LEAST_BYTES, _MOST_BYTES = 1_000, 1_000_000_000
-_AWAY = frozenset({401, 403, 407, 429, *range(500, 600)})
-"""Statuses of HTTP that are no answer of a tool: the server cannot be used."""
 _SPARE = 5.0
 """Seconds that a caller waits beyond the deadline, which the loop holds."""
 
@@ -158,8 +156,8 @@ class MCPClient:
         self._pins = pins
         self._call_threads = CallThreads("mcp-client", limit=4)
         # Of the loop alone:
-        self._session: _Session | None = None
-        self._leaving: set[_Session] = set()
+        self._session: Session | None = None
+        self._leaving: set[Session] = set()
         self._known: dict[str, RemoteTool] = {}
         self._digests: dict[str, str] = {}
         self._wrapped: set[str] = set()
@@ -346,7 +344,7 @@ class MCPClient:
         found: list[RemoteTool] = await self._within(self._read_tools, "tools")
         return found
 
-    async def _read_tools(self, session: _Session) -> list[RemoteTool]:
+    async def _read_tools(self, session: Session) -> list[RemoteTool]:
         found = await session.tools()
         self._digests = {one["name"]: digest_of(one) for one in found}
         self._wrapped = {one["name"] for one in found if _is_wrapped(one)}
@@ -375,7 +373,7 @@ class MCPClient:
         session.listed = True
         return tools
 
-    async def _tool(self, session: _Session, name: str) -> RemoteTool:
+    async def _tool(self, session: Session, name: str) -> RemoteTool:
         if not session.listed:
             await self._read_tools(session)
         if name not in self._known:
@@ -392,7 +390,7 @@ class MCPClient:
         return found
 
     async def _accepted(self, name: str) -> None:
-        async def accept(session: _Session) -> None:
+        async def accept(session: Session) -> None:
             await self._read_tools(session)
             tool = await self._tool(session, name)
             await self._call_threads.call(self._pins.replace, self.name, name, self._digests[name])
@@ -403,7 +401,7 @@ class MCPClient:
     async def _called(self, name: str, arguments: dict[str, Any]) -> Any:
         _json(name, arguments)
 
-        async def call(session: _Session) -> Any:
+        async def call(session: Session) -> Any:
             tool = await self._tool(session, name)
             if tool.changed:
                 raise RejectedError(
@@ -426,7 +424,7 @@ class MCPClient:
         try:
             async with asyncio.timeout(self.timeout):
                 if session is None or session.ended:
-                    session = self._session = _Session(
+                    session = self._session = Session(
                         self._words, self._url, self._given, self.max_bytes
                     )
                 await session.ready()
@@ -440,13 +438,13 @@ class MCPClient:
         except Exception as error:
             raise self._failed(session, error) from error
 
-    def _failed(self, session: _Session | None, error: Exception) -> AgentnbError:
+    def _failed(self, session: Session | None, error: Exception) -> AgentnbError:
         """Return the error of a call that did not come to its end."""
         flooded = session is not None and session.traffic.flooded
         # Masked before the cut, which may go through a secret.
         masked = self._runtime.redactor
         tail = "" if session is None else masked(session.traffic.errors.strip())[-_TAIL:]
-        if session is not None and (flooded or session.ended or not _is_answer(error)):
+        if session is not None and (flooded or session.ended or not is_answer(error)):
             self._drop(session)
         if flooded:
             return RejectedError(
@@ -454,24 +452,24 @@ class MCPClient:
                 service="mcp",
                 hint="ask it for less, or hub.mcp(..., max_bytes=10_000_000)",
             )
-        text = masked(_text_of(error))
+        text = masked(text_of(error))
         status = 0 if session is None else session.traffic.status
-        if status and not isinstance(error, _ToolSaysNo):
-            text = f"HTTP {_phrase(status)} ({text})"
-        if _is_answer(error) and status not in _AWAY:
+        if status and not isinstance(error, ToolSaysNo):
+            text = f"HTTP {phrase(status)} ({text})"
+        if is_answer(error) and status not in AWAY:
             return RejectedError(
                 f"{self.name}: {text}", service="mcp", hint="its tools and schemas: .describe()"
             )
         hint = "start it by hand to see more; the next call starts it again"
         if self._url:
-            hint = _hint_of(status)
+            hint = hint_of(status)
         return UnavailableError(
             f"{self.name} cannot be used: {text}{f': {tail}' if tail else ''}",
             service="mcp",
             hint=hint,
         )
 
-    def _drop(self, session: _Session | None) -> None:
+    def _drop(self, session: Session | None) -> None:
         if session is not None:
             session.stop()
             self._leaving.add(session)  # `close` waits for it: its server may have to be killed
@@ -499,100 +497,6 @@ class MCPClient:
 
     def __repr__(self) -> str:
         return f"MCPClient({self.name!r})"
-
-
-class _Session:
-    """A connection, which lives in a task of its own."""
-
-    def __init__(self, words: Sequence[str], url: str, given: Mapping[str, str], most: int) -> None:
-        from agentnb.core.mcp.transport import Traffic
-
-        self.traffic = Traffic(most)
-        self.listed = False
-        self._words, self._url, self._given = words, url, given
-        self._client: Any = None
-        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._end = asyncio.Event()
-        self._task = asyncio.create_task(self._keep())
-
-    @property
-    def ended(self) -> bool:
-        """Whether the connection is closed."""
-        return self._task.done()
-
-    async def _keep(self) -> None:
-        from mcp import Client
-
-        from agentnb.core.mcp.transport import http_transport, stdio_transport
-
-        transport = (
-            http_transport(self._url, self._given, self.traffic)
-            if self._url
-            else stdio_transport(self._words, self._given, self.traffic)
-        )
-        try:
-            async with Client(transport, cache=None, message_handler=self._heard) as client:
-                self._client = client
-                if not self._opened.done():
-                    self._opened.set_result(None)
-                await self._end.wait()
-        except BaseException as error:
-            if not self._opened.done():
-                self._opened.set_exception(
-                    error if isinstance(error, Exception) else ConnectionError("it was closed")
-                )
-                self._opened.exception()  # a caller that has gone asks no more
-            if not isinstance(error, Exception):
-                raise
-
-    async def _heard(self, message: Any) -> None:
-        """Read the tools again before the next call, once the server says that they changed."""
-        if getattr(message, "method", "") == "notifications/tools/list_changed":
-            self.listed = False
-
-    async def ready(self) -> None:
-        """Wait until the connection is there."""
-        await asyncio.shield(self._opened)
-
-    async def tools(self) -> list[dict[str, Any]]:
-        """Return the tools as the server describes them."""
-        found: list[dict[str, Any]] = []
-        cursor = None
-        while True:
-            page = await self._client.list_tools(cursor=cursor)
-            found += [
-                one.model_dump(by_alias=True, mode="json", exclude_none=True) for one in page.tools
-            ]
-            cursor = page.next_cursor
-            if cursor is None or len(found) > _MOST_TOOLS:
-                return found[:_MOST_TOOLS]
-
-    async def call(self, name: str, arguments: dict[str, Any]) -> Any:
-        """Call a tool, and return its answer as plain JSON or text."""
-        result = await self._client.call_tool(name, arguments)
-        if result.is_error:
-            raise _ToolSaysNo(_text(result))
-        found = result.structured_content
-        return _text(result) if found is None else found
-
-    def stop(self) -> None:
-        """Close the connection soon."""
-        self._task.cancel()
-
-    def on_end(self, function: Callable[[], object]) -> None:
-        """Call a function once the connection is closed."""
-        self._task.add_done_callback(lambda _: function())
-
-    async def end(self) -> None:
-        """Close the connection, and wait for that."""
-        self._end.set()
-        done, _ = await asyncio.wait({self._task}, timeout=_SPARE / 2)
-        if not done:
-            self._task.cancel()
-
-
-class _ToolSaysNo(Exception):  # noqa: N818 - an answer
-    """The answer of a tool that is an error."""
 
 
 def _refused(label: str) -> RejectedError:
@@ -656,54 +560,3 @@ def _is_wrapped(tool: Mapping[str, Any]) -> bool:
     fields = schema.get("properties")
     named = schema.get("title") == f"{tool['name']}Output"
     return named and isinstance(fields, dict) and {*fields} == {"result"}
-
-
-def _is_answer(error: Exception) -> bool:
-    """Return whether an error is the server's own answer, and its connection is well."""
-    if isinstance(error, _ToolSaysNo):
-        return True
-    from mcp.shared.exceptions import MCPError
-
-    return isinstance(error, MCPError) and error.message != "Connection closed"
-
-
-def _phrase(status: int) -> str:
-    """Return a status of HTTP with its words.
-
-    >>> _phrase(401), _phrase(599)
-    ('401 Unauthorized', '599')
-    """
-    with suppress(ValueError):
-        return f"{status} {HTTPStatus(status).phrase}"
-    return str(status)
-
-
-def _hint_of(status: int) -> str:
-    """Return what to do about a server with a URL that cannot be used."""
-    match status:
-        case 401 | 403:
-            return "give it a token that it accepts, in headers= (%mcp tools URL --env VARIABLE)"
-        case 404 | 405:
-            return "check the path of the URL, which is often /mcp"
-        case 0:
-            return "check the URL, and the token in headers=; the next call connects again"
-        case _:
-            return "the server's own log says why; the next call connects again"
-
-
-def _text_of(error: BaseException) -> str:
-    """Return the message of an error, or of the first in a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    message = getattr(error, "message", None)
-    return str(message or error) or type(error).__name__
-
-
-def _text(result: Any) -> str:
-    """Return the texts of an answer; the size of what is none."""
-    parts = []
-    for one in result.content:
-        text = getattr(one, "text", None)
-        data = getattr(one, "data", None)
-        parts.append(text if text is not None else f"<{one.type}, {len(data or ''):,} characters>")
-    return "\n".join(parts)
