@@ -1,7 +1,8 @@
-"""SQL over frames by DuckDB, and plots of all rows."""
+"""SQL over frames by DuckDB, plots of all rows, and grids."""
 
 from __future__ import annotations
 
+import os
 import statistics
 from time import perf_counter
 
@@ -10,7 +11,16 @@ import pandas as pd
 from rounds import Row, by_turns, compared, scratch
 
 from agentnb.core.db import Database
+from agentnb.core.grid import Sort, View, open_grid
 
+TOUCHED = """
+    select range as id, ['Oslo', 'Rome', 'Paris', 'Berlin'][1 + cast(hash(range) % 4 as integer)]
+            as city,
+        -ln(1 - random()) * 100 as amount,
+        timestamp '2026-01-01' + to_seconds(cast(hash(range) % 25920000 as integer)) as at,
+        case when range % 3 > 0 then 'n' || range % 1000000 end as note
+    from range({count})
+"""
 GROUPED = "select g, sum(v) as total from df group by g order by g"
 NATIVE, OURS = "DuckDB's own client", "agentnb"
 
@@ -52,6 +62,8 @@ def measure(*, quick=False):
         rows.append(compared(what, found, OURS, NATIVE, target=1.5))
         ours.execute("create table t as from df", frames={"df": df})
         rows.append(_plotted(ours, count, rounds))
+        ours.execute("drop table t")
+        rows += _touched(ours, count, rounds)
     return rows
 
 
@@ -65,3 +77,47 @@ def _plotted(database, count, rounds):
     middle = statistics.median(seconds)
     what = f"a histogram of {count:,} rows, drawn"
     return Row(what, f"{middle * 1000:.0f} ms", "", middle, 0.3, "s")
+
+
+def _touched(database, count, rounds):
+    """Return the rows of a grid: its opening, its slowest sort, and its memory."""
+    result = database.query(TOUCHED.format(count=count), arrow=True, max_bytes=4 * 10**9)
+    with open_grid(result) as warm:
+        warm.summaries()
+    before, opened = _resident(), []
+    for _ in range(max(1, rounds // 3)):
+        began = perf_counter()
+        with open_grid(result) as grid:
+            grid.page(View())
+            page = perf_counter() - began
+            grid.summaries()
+            opened.append((perf_counter() - began, page))
+            grown = _resident() - before
+    sorted_in = []
+    with open_grid(result) as grid:
+        for column in range(len(grid.columns)):
+            for descending in (False, True):
+                seconds = []
+                for _ in range(rounds):
+                    began = perf_counter()
+                    grid.page(View(Sort(column, descending)))
+                    seconds.append(perf_counter() - began)
+                sorted_in.append(statistics.median(seconds))
+                grown = max(grown, _resident() - before)
+    what = f"a grid over {count:,} rows of 5 columns"
+    whole, page = map(statistics.median, zip(*opened, strict=True))
+    least, most = min(sorted_in), max(sorted_in)
+    first = f"the first page {page * 1000:.0f} ms"
+    fastest = f"the fastest column {least * 1000:.0f} ms"
+    return [
+        Row(f"{what}, opened with its summaries", f"{whole * 1000:.0f} ms", first, whole, 1.5, "s"),
+        Row(f"{what}, sorted by its slowest column", f"{most * 1000:.0f} ms", fastest, most, 0.3,
+            "s"),
+        Row(f"{what}, what it adds to the process", f"{grown:.0f} MB", "", grown, 50, "MB"),
+    ]  # fmt: skip
+
+
+def _resident():
+    """Return the megabytes of this process."""
+    with open("/proc/self/statm") as file:  # noqa: PTH123 - a line of the kernel's
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SQLEngine"]
 
+_FEW = 5_000
 _AT_A_TIME = 20  # columns in a statement
 
 
@@ -53,6 +54,10 @@ class SQLEngine:
         Releases what is asked.
     take
         Returns rows by their numbers, from 0; default: rows are those that the database returns.
+    numbered
+        Runs SQL with values over the table ``agentnb_numbered``, which has some of the columns,
+        and the number of each row as ``agentnb_at + agentnb_in``; where rows are taken by their
+        numbers.
     keeps
         Whether the rows of the query are to be kept while a statement reads them several times.
     """
@@ -70,6 +75,8 @@ class SQLEngine:
         ask: Callable[[str, Mapping[str, Any]], Sequence[tuple[Any, ...]]],
         close: Callable[[], object],
         take: Callable[[Sequence[int]], Sequence[tuple[Any, ...]]] | None = None,
+        numbered: Callable[[str, Mapping[str, Any], Sequence[int]], Sequence[tuple[Any, ...]]]
+        | None = None,
         keeps: bool = True,
     ) -> None:
         self.name = name
@@ -80,6 +87,7 @@ class SQLEngine:
         self._ask = ask
         self._close = close
         self._take = take
+        self._numbered = numbered
         self._keeps = keeps
 
     def count(self, conditions: Conditions) -> int:
@@ -96,21 +104,24 @@ class SQLEngine:
         if self._take is not None and sort is None and not conditions:
             return self._take(range(offset, offset + count))
         used = {one.column for one in conditions} | ({sort.column} if sort else set())
-        numbered = sorted(used) if self._take else range(len(self.names))
-        columns = ", ".join(f"c{number}" for number in numbered)
+        part = f"limit {count} offset {offset}"
+        order = self._dialect.order(sort, "agentnb_row") if sort else ""
+        if sort and self._numbered and self._take and offset + count <= _FEW:
+            # Not by row_number(), for which one thread reads all rows. Of more rows DuckDB would
+            # sort all, since it does not know how many a reader has.
+            source = "(select *, agentnb_at + agentnb_in as agentnb_row from agentnb_numbered) as n"
+            sql = f"select agentnb_row from {source}{where}{order} {part}"
+            return self._take([row[0] for row in self._numbered(sql, values, sorted(used))])
+        columns = sorted(used) if self._take else range(len(self.names))
+        names = ", ".join(f"c{number}" for number in columns)
         source = "agentnb_grid"
         if sort or self._take:
             source = (
-                f"(select {columns}, row_number() over () - 1 as agentnb_row from agentnb_grid) "
-                "as agentnb_numbered"
+                f"(select {names}, row_number() over () - 1 as agentnb_row from agentnb_grid) as n"
             )
-        order = self._dialect.order(sort, "agentnb_row") if sort else ""
-        chosen = "agentnb_row" if self._take else columns
-        found = self._ask(
-            f"{self._source()}select {chosen} from {source}{where}{order} "
-            f"limit {count} offset {offset}",
-            values,
-        )
+        chosen = "agentnb_row" if self._take else names
+        sql = f"{self._source()}select {chosen} from {source}{where}{order} {part}"
+        found = self._ask(sql, values)
         return self._take([row[0] for row in found]) if self._take else found
 
     def summaries(self, conditions: Conditions) -> tuple[Summary, ...]:

@@ -12,7 +12,7 @@ from agentnb.core.errors import UsageError
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from agentnb.core.db.text import Statement
 
@@ -30,13 +30,28 @@ _FRAMES = {
 }
 
 
+class Batches:
+    """A frame whose Arrow batches are made while a statement reads them, once.
+
+    Parameters
+    ----------
+    reader
+        Makes a reader of the batches, for each statement.
+    """
+
+    __slots__ = ("reader",)
+
+    def __init__(self, reader: Callable[[], Any]) -> None:
+        self.reader = reader
+
+
 def is_frame(value: Any) -> bool:
     """Return whether a value is a frame: of pandas, polars or Arrow, or one of ours.
 
     >>> is_frame(Table(["n"], [(1,)])), is_frame([1])
     (True, False)
     """
-    if isinstance(value, Table):
+    if isinstance(value, Table | Batches):
         return True
     if isinstance(value, type):
         return False
@@ -153,6 +168,8 @@ def readable(name: str, value: Any) -> Any:
     """Return a frame in a form that DuckDB reads, with its index."""
     if isinstance(value, Table):
         return value.arrow()
+    if isinstance(value, Batches):
+        return value.reader()
     library = type(value).__module__.partition(".")[0]
     if library == "pandas":
         return _pandas(value)
