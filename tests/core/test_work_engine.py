@@ -1239,7 +1239,8 @@ def test_a_unit_that_is_to_run_alone_begins_once_those_that_were_claimed_are_put
     assert asked.wait(20)
     units.append(server.units[server.add(run, deaths=1)])
     make(concurrency=1)
-    until(lambda: units[1].state == "active")
+    until(lambda: units[1].state != "waiting")
+    time.sleep(0.05)
     assert held == []
     go.set()
     until(lambda: [one.state for one in units] == ["completed"] * 2)
