@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,5 +21,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"made  {made.folder / name}")
     for name in made.kept:
         print(f"kept  {made.folder / name}, as it was")
-    print(f"next: cd {shlex.quote(str(made.folder))} && agentnb doctor && python -m pytest")
+    tests = "python -m pytest" if find_spec("pytest") else "pip install pytest && python -m pytest"
+    print(f"next: cd {shlex.quote(str(made.folder))} && agentnb doctor && {tests}")
     return 0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from agentnb.cli import main
 from agentnb.cli.parser import parse
 
 SECRET = "hunter22x"
@@ -175,6 +176,12 @@ def test_init_says_what_it_made_and_refuses_what_is_there(agentnb, tmp_path):
     assert (
         agentnb("worker", "--agents", "--app", "shop.agents", "--drain", cwd=folder).returncode == 0
     )
+
+
+def test_init_says_how_pytest_is_installed_where_it_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pytest", None)  # as if it were not installed
+    assert main(["init", str(tmp_path / "shop")]) == 0
+    assert capsys.readouterr().out.endswith(" && pip install pytest && python -m pytest\n")
 
 
 def test_the_doctor_tells_by_its_exit_code_and_makes_nothing(agentnb, tmp_path):
