@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 import uuid
 from decimal import Decimal
 
@@ -22,16 +18,12 @@ from agentnb.core.db import Database
 from agentnb.core.db.duck import DuckLimits
 from agentnb.core.errors import (
     ConfigError,
-    DeadlineExceeded,
     NotFoundError,
     PathEscape,
     QueryRejected,
-    UnavailableError,
     UsageError,
 )
 from agentnb.core.table import Table
-
-ENDLESS = "select count(*) from range(1000000) a, range(1000000) b where hash(a.range, b.range) = 1"
 
 
 @pytest.fixture
@@ -284,50 +276,6 @@ def test_a_path_means_what_it_means_now(confined, place, monkeypatch):
             confined.query(sql)
 
 
-LOCKED = ("memory_limit", "max_memory", "threads", "worker_threads", "max_temp_directory_size",
-    "temp_directory", "python_enable_replacements", "python_scan_all_frames",
-    "allowed_directories", "allowed_paths", "allowed_configs", "lock_configuration",
-    "enable_external_access", "file_search_path", "autoinstall_known_extensions",
-    "allow_unsigned_extensions", "errors_as_json", "home_directory", "log_query_path",
-)  # fmt: skip
-
-
-def test_limits_are_not_lifted_by_sql_however_it_is_spelled(confined):
-    everything = "select name, value from duckdb_settings() where name <> 'search_path' order by 1"
-    before = confined.query(everything).rows
-    value = {"threads": "7", "worker_threads": "7", "allowed_directories": "['/']",
-             "allowed_paths": "['/etc/passwd']", "allowed_configs": "['threads']"}  # fmt: skip
-    for name in LOCKED:
-        to = value.get(name, "'9GB'" if "m" in name[:4] else "true")
-        for sql in (
-            f"set {name} = {to}", f"SET GLOBAL {name.upper()} = {to}", f"set session {name}={to}",
-            f"pragma {name} = {to}", f"PRAGMA {name}={to}", f"reset {name}", f"reset global {name}",
-            f'set "{name}" = {to}', f"/* */ set /* */ {name} = {to}",
-        ):  # fmt: skip
-            with pytest.raises((UsageError, QueryRejected)):
-                confined.execute(sql)
-    for sql in (
-        "call enable_logging('QueryLog')",
-        "pragma enable_logging",
-        "set enable_profiling='json'",
-    ):
-        with pytest.raises((UsageError, QueryRejected)):
-            confined.execute(sql)
-    assert confined.query(everything).rows == before
-    with pytest.raises(UsageError, match="memory_limit cannot be set by SQL") as caught:
-        confined.execute("set memory_limit = '64GB'")
-    assert "AGENTNB_DUCK_MEMORY" in caught.value.hint
-    with confined.session() as session:
-        session.execute("set timezone = 'Asia/Tokyo'")
-        session.execute("set default_order = 'desc'")
-        session.execute("create schema s")
-        session.execute("set search_path = 's'")
-        session.execute("set variable x = 5")
-        assert session.query("select current_setting('timezone'), getvariable('x')").rows == [
-            ("Asia/Tokyo", 5)
-        ]
-
-
 def test_files_beside_the_notebook_are_tables(confined, place):
     assert confined.query("from 'ok.csv'").rows == [(1, "x"), (2, "y")]
     assert confined.query("select count(*) from read_csv(:p)", {"p": "ok.csv"}).scalar() == 2
@@ -379,51 +327,6 @@ def test_a_read_only_connection_writes_no_table_and_no_file(place):
     assert not (place / "leak.csv").exists()
     with pytest.raises(ConfigError, match="in memory would stay empty"):
         Database("duckdb:///:memory:", read_only=True)
-
-
-@pytest.mark.parametrize("sql", [
-    ENDLESS, "select a.range from range(30000000) a order by hash(a.range)",
-    "select max(hash(a.range, b.range)) from range(1000000) a, range(1000000) b",
-    "select range::text as a from range(1000000000)",
-])  # fmt: skip
-def test_a_time_out_is_kept_and_the_next_statement_works(duck, sql):
-    began = time.monotonic()
-    with pytest.raises((DeadlineExceeded, UsageError)):
-        duck.query(sql, timeout=0.5, max_bytes=2_000_000_000)
-    assert time.monotonic() - began < 10
-    assert duck.query("select 1").scalar() == 1
-
-
-def test_an_interrupt_stops_a_statement(tmp_path):
-    code = f"""if True:
-        import time
-        from agentnb.core.db import Database
-        with Database("duckdb:///:memory:") as db:
-            db.query("select 1")
-            print("ready", flush=True)
-            try:
-                db.query({ENDLESS!r})
-            except KeyboardInterrupt:
-                print(db.query("select 42").scalar(), flush=True)
-    """
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as other:
-        assert other.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        other.send_signal(signal.SIGINT)
-        assert other.communicate(timeout=30)[0] == "42\n"
-
-
-def test_too_little_memory_is_an_error_and_the_next_statement_works(tmp_path):
-    limits = DuckLimits(folders=(tmp_path,), memory="200MB")
-    with Database("duckdb:///:memory:", duck=limits) as db:
-        with pytest.raises(UnavailableError, match="needs more memory") as caught:
-            db.query(
-                "select count(*) from (select range, list(range) from range(30000000) group by 1)"
-            )
-        assert "AGENTNB_DUCK_MEMORY" in caught.value.hint
-        assert db.query("select 1").scalar() == 1
 
 
 def test_threads_share_a_database_and_each_has_its_own_frames(duck):
@@ -606,32 +509,6 @@ def test_a_statement_tells_how_many_rows_it_changed(duck):
     assert duck.query("insert into t values (7) returning a").rows == [(7,)]
     assert duck.query('select count(*) as "Count" from t').rows == [(4,)]
     assert repr(duck.execute("set timezone = 'UTC'")) == "done"
-
-
-def test_a_file_has_one_process_at_a_time(tmp_path):
-    path = tmp_path / "a.duckdb"
-    code = f"import duckdb, sys; c = duckdb.connect({str(path)!r})"
-    code += "; print(1, flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdout.readline()
-        with pytest.raises(UnavailableError, match=f"PID {other.pid}"):
-            Database(f"duckdb:///{path}").query("select 1")
-        other.stdin.close()
-        other.wait(30)
-    with pytest.raises(ConfigError, match="cannot be opened"):
-        Database(f"duckdb:///{tmp_path / 'no' / 'a.duckdb'}").query("select 1")
-    with pytest.raises(ConfigError, match="unknown option"):
-        Database("duckdb:///:memory:?strange=1").query("select 1")
-
-
-def test_workflows_are_refused_a_database_of_one_process(tmp_path):
-    with (
-        agentnb.connect(database_url=f"duckdb:///{tmp_path / 'a.duckdb'}") as hub,
-        pytest.raises(ConfigError, match="SQLite or PostgreSQL"),
-    ):
-        hub.workflows.create("x", [])
 
 
 async def awaited(duck):

@@ -7,7 +7,7 @@ import sys
 HEAVY = (
     *("sqlalchemy", "pandas", "polars", "pyarrow", "numpy", "ipywidgets", "anywidget", "redis"),
     *("docker", "git", "httpx", "huey", "dotenv", "msgspec", "stamina", "adbc_driver_manager"),
-    *("psycopg", "nbformat", "jsonschema", "sqlite3", "watchfiles", "websockets"),
+    *("psycopg", "nbformat", "jsonschema", "sqlite3", "watchfiles", "websockets", "duckdb"),
 )
 _LOAD = """
 import json, sys

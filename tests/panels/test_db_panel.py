@@ -188,3 +188,17 @@ def test_an_error_is_shown_and_the_rows_before_stay(view):
     assert it.result.title == "Table customer"
     run(it, "  ")
     assert message(it)["text"].startswith("there is no SQL to run")
+
+
+def test_duck_is_looked_at_like_any_other_connection(hub, view):
+    hub.databases["duck"].script(
+        "create table kept as select 7 as a; create view seen as from kept"
+    )
+    it = view(connection="duck")
+    assert it.tree.shown() == ["kept", "seen"]
+    run(it, "select a + 1 as b from kept")
+    assert cells(it.result) == [["8"]]
+    run(it, "from read_text('/etc/passwd')")
+    assert "outside of the folders" in message(it)["text"]
+    pick(it, "kept")
+    assert cells(it.result) == [["7"]]

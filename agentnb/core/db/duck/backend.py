@@ -169,7 +169,8 @@ class DuckDB(Backend):
             root.execute(f"set allowed_configs = {list(_SETTABLE)}")
             root.execute("set lock_configuration = true")
             confinement = Confinement(root, folders, limits.home)
-            confinement.check_stored(root)
+            if path is not None:
+                confinement.check_stored(root)
         except BaseException:
             root.close()
             raise

@@ -42,6 +42,7 @@ _STORES = frozenset({"view", "macro", "function", "trigger"})
 _FILE_URL = re.compile(r"file:(?://localhost(?=/)|//)?", re.IGNORECASE)
 _WILD = frozenset("*?[")
 _MOST = 100_000
+_known_functions: set[str] = set()
 
 
 class Confinement:
@@ -62,7 +63,9 @@ class Confinement:
         self._folders = [folder.resolve() for folder in folders]
         self._home = None if home is None else home.resolve()
         self._hidden = [Hidden.below(folder, home) for folder in self._folders]
-        self._functions = frozenset(name for (name,) in root.execute(_FUNCTIONS).fetchall())
+        if not _known_functions:  # no extension adds any
+            _known_functions.update(name for (name,) in root.execute(_FUNCTIONS).fetchall())
+        self._functions = frozenset(_known_functions)
         self._stored_names: set[str] = set()
         self._stored_paths: set[str] = set()
 

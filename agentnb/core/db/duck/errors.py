@@ -195,7 +195,7 @@ def _refused(text: str) -> AgentnbError:
             "and query the frame",
         )
     return PathEscape(
-        f"{text.partition(' - ')[0]}: it is outside of the folders that SQL may reach",
+        f"{text.partition(' - ')[0]}, which is outside of the folders that SQL may reach",
         service="db",
         hint="put the file below the working directory or the workspace, or name its folder in "
         "AGENTNB_DUCK_DIRS",
