@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agentnb.core.errors import ConfigError, UntrustedPath
-from agentnb.core.services.downloads import Fetcher
 from agentnb.core.services.entry import Check, Main, Service, untimed
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from agentnb.core.hub import Hub
     from agentnb.core.redis import RedisClient
     from agentnb.core.runtime import Runtime
+    from agentnb.core.services.downloads import Fetcher
     from agentnb.core.settings import Settings
     from agentnb.core.trace import LogFile, Tracer
     from agentnb.core.trace.traces import Traces
@@ -125,6 +125,7 @@ TRACER: Service[Tracer] = Service(
 
 def _databases(hub: Hub) -> Databases:
     from agentnb.core.db import Databases
+    from agentnb.core.services.downloads import Fetcher
 
     settings = hub.settings
     runtime = hub.runtime
