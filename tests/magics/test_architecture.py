@@ -77,6 +77,8 @@ def test_the_guide_has_a_row_for_every_service():
         "codec",
         "doctor",
         "errors",
+        "export",
+        "grid",
         "llm",
         "mcp",
         "metrics",
