@@ -60,11 +60,38 @@ def measure(*, quick=False):
         )
         what = "1,000,000 rows of 6 columns into pandas"
         rows.append(compared(what, found, OURS, NATIVE, target=1.5))
+        rows += _exported(ours, native, wide.head(100_000), rounds)
         ours.execute("create table t as from df", frames={"df": df})
         rows.append(_plotted(ours, count, rounds))
         ours.execute("drop table t")
         rows += _touched(ours, count, rounds)
     return rows
+
+
+def _exported(ours, native, few, rounds):
+    """Return the rows of tables that are written to files."""
+    found = by_turns(
+        {
+            NATIVE: lambda: native.execute("copy wide to 'native.parquet'").fetchall(),
+            OURS: lambda: ours.export("from wide", "ours.parquet", overwrite=True),
+        },
+        rounds=rounds,
+        clock=perf_counter,
+    )
+    what = "1,000,000 rows of 6 columns to a Parquet file"
+    rows = [compared(what, found, OURS, NATIVE, target=3.0)]
+    result = ours.query("from few", frames={"few": few})
+    frame = result.df()
+    found = by_turns(
+        {
+            "pandas": lambda: frame.to_csv("pandas.csv", index=False),
+            OURS: lambda: result.to_csv("ours.csv", overwrite=True),
+        },
+        rounds=rounds,
+        clock=perf_counter,
+    )
+    what = "100,000 rows of 6 columns to a CSV file"
+    return [*rows, compared(what, found, OURS, "pandas", target=1.5)]
 
 
 def _plotted(database, count, rounds):
