@@ -63,16 +63,11 @@ def export(
         lambda: {**executor._arguments([statement], params), "path": str(path)},  # noqa: SLF001
         lambda: None,
     )
-
-    def check() -> None:
-        if watch.over:
-            raise watch.error()
-
     arrow = form.name == "parquet"
     chunk = _GROUP if arrow else _CHUNK
     parts = executor._chunks(statement, params, chunk, watch, frames, arrow=arrow)  # noqa: SLF001
     with closing(parts):
-        return write(parts, target, form, check=check)
+        return write(parts, target, form)
 
 
 def export_source(source: Any, path: str | os.PathLike[str], **options: Any) -> Exported:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.export.target import Target
 from agentnb.core.format import size as size_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from agentnb.core.table import Table
@@ -176,7 +176,6 @@ def export(
     target: Target,
     form: Form,
     *,
-    check: Callable[[], Any] = bool,
     notes: Sequence[str] = (),
 ) -> Exported:
     """Write tables of the same columns below each other, all or nothing.
@@ -189,8 +188,6 @@ def export(
         The file, judged before.
     form
         Its format.
-    check
-        Raises where the time is over; called after each part.
     notes
         Lines for the reader of the file that are known before.
 
@@ -209,7 +206,6 @@ def export(
                 for part in parts:
                     writer.write(part)
                     rows += len(part)
-                    check()
                 found = writer.finish()
             finally:
                 writer.close()

@@ -20,6 +20,7 @@ __all__ = ["CSVWriter", "JSONWriter"]
 
 _CHUNK = 10_000
 _QUOTE = '"'
+_STARTS = frozenset("=+-@\t\r")  # of a formula; most columns have no such text
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -91,7 +92,8 @@ class CSVWriter:
         return cells
 
     def _cells(self, texts: Sequence[str], *, checked: bool = True) -> Sequence[str]:
-        formulas = list(map(is_formula, texts)) if checked else []
+        suspect = checked and not _STARTS.isdisjoint({text[:1] for text in texts})
+        formulas = list(map(is_formula, texts)) if suspect else []
         if any(formulas):
             self._formulas += sum(formulas)
             if self._spreadsheet:
