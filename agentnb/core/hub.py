@@ -70,6 +70,9 @@ class Notebook(Protocol):
     def open_panel(self, name: str, **options: Any) -> Any:
         """Open a live panel by its name."""
 
+    def close_panels(self) -> None:
+        """Close every open panel."""
+
     def wrap_processor(self, processor: Any) -> Any:
         """Return a queue's processor that keeps what it prints in the log of its job."""
 
@@ -865,14 +868,19 @@ class Hub:
     def _close_at_exit(self) -> None:
         """Close; Python would show an error with the lines of its own exit, and no hint."""
         try:
-            self.close()
+            self._close()  # not the panels: nobody is left to see them
         except Exception as error:  # noqa: BLE001 - nobody is left to catch it
             hint = getattr(error, "hint", None)
             line = f"agentnb: not all was closed at exit: {error}" + (f" ({hint})" if hint else "")
             sys.stderr.write(f"{line}\n")
 
     def close(self) -> None:
-        """Close all opened services, newest first, for good. Idempotent."""
+        """Close all opened services, newest first, for good, and its panels. Idempotent."""
+        if self._notebook is not None:
+            self._notebook.close_panels()
+        self._close()
+
+    def _close(self) -> None:
         with self._lock:
             self._closed = True
         self.stop()

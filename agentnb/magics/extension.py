@@ -141,6 +141,14 @@ MAGICS = (
 )
 
 
+# Classes whose values may be shown as a grid, by name: to import them takes long.
+_SHOWN = (
+    ("agentnb.core.db.result", "Result"),
+    ("agentnb.core.db.result", "Script"),
+    ("agentnb.core.db.gridded", "Gridded"),
+)
+
+
 class Extension:
     """The magics, the hub and the hooks of one shell.
 
@@ -171,6 +179,8 @@ class Extension:
         self._short_errors = ShortErrors(shell)
         self._matcher = _matcher(self)
         shell.Completer.custom_matchers.append(self._matcher)
+        for name in _SHOWN:
+            self._displays.for_type_by_name(*name, self._show)
         if not self._place_hub():
             print(  # noqa: T201 - said once, in the cell that loads
                 "agentnb: `hub` is a name of yours and was left alone; "
@@ -228,6 +238,10 @@ class Extension:
         number = self.shell.execution_count - 1 if numbered else None
         cell = Cell(source, number, outer, self._open_tracer)
         cells.append(cell)
+        if self._panels is not None:
+            from agentnb.panels import cell_id, run_id
+
+            self._panels.begin(cell_id(self.shell), run_id(self.shell))
         cell.begin()
         may_record = self.hub._flight is not None or "AGENTNB_RECORD" in os.environ  # noqa: SLF001 - as above
         if outer is None and may_record:
@@ -294,6 +308,29 @@ class Extension:
 
         return open_panel(self.panels, self.hub, name, shell=self.shell, **options)
 
+    @property
+    def _displays(self) -> Any:
+        """Return the shell's table of how values of some classes are displayed."""
+        shell: Any = self.shell  # IPython leaves it untyped
+        return shell.display_formatter.ipython_display_formatter
+
+    def close_panels(self) -> None:
+        """Close every open panel."""
+        if self._panels is not None:
+            self._panels.close_all()
+
+    def _show(self, value: Any) -> None:
+        """Show a result of `%db` or `hub.db` as a grid, where that is what is asked for.
+
+        Raises
+        ------
+        NotImplementedError
+            It is not: IPython shows it as a table.
+        """
+        from agentnb.magics.gridding import show
+
+        show(value, self)
+
     def wrap_processor(self, processor: Any) -> Any:
         """Return a queue's processor that keeps what it prints in the log of its job."""
         from agentnb.magics.output import diverted
@@ -326,8 +363,7 @@ class Extension:
 
     def reset(self) -> None:
         """Restore the state after ``%load_ext`` and read the settings again."""
-        if self._panels is not None:
-            self._panels.close_all()
+        self.close_panels()
         self.set_debug(on=False)
         self.trace_hint.on = True
         for magic in self.loaded:
@@ -339,8 +375,7 @@ class Extension:
 
     def unload(self) -> None:
         """Remove everything from the shell and close every open service."""
-        if self._panels is not None:
-            self._panels.close_all()
+        self.close_panels()
         self.set_debug(on=False)
         self.shell.events.unregister("pre_run_cell", self._before_cell)
         self.shell.events.unregister("post_run_cell", self._after_cell)
@@ -350,6 +385,8 @@ class Extension:
         while self._cells:
             self._end_cell(None)
         self._leave()
+        for name in _SHOWN:
+            self._displays.pop(".".join(name), None)
         matchers = self.shell.Completer.custom_matchers
         if self._matcher in matchers:
             matchers.remove(self._matcher)

@@ -29,6 +29,7 @@ _PANELS = (
     "events",
     "files",
     "git",
+    "grid",
     "queue",
     "trace",
     "workflow",
@@ -37,7 +38,7 @@ _PANELS = (
 
 def open_panel(
     registry: base.PanelRegistry, hub: Hub, name: str, *, shell: object = None, **options: Any
-) -> base.Panel:
+) -> Any:
     """Open a panel by its name, in the place of the one that the same cell opened before.
 
     Parameters
@@ -64,7 +65,7 @@ def open_panel(
             service="panel",
             hint=did_you_mean(name, _PANELS) or f"panels: {', '.join(_PANELS)}",
         )
-    make: Callable[..., base.Panel] = import_module(f"agentnb.panels.{name}").make
+    make: Callable[..., Any] = import_module(f"agentnb.panels.{name}").make
     cell, run = base.cell_id(shell), base.run_id(shell)
     return registry.open(name, lambda: make(hub, **options), cell, run)
 

@@ -255,6 +255,11 @@ def test_the_notebook_opens_panels_and_wraps_processors(tmp_path):
         def wrap_processor(self, processor):
             return lambda job: ["wrapped", processor(job)]
 
+        def close_panels(self):
+            closed.append(True)
+
+    closed = []
     with Hub(home=tmp_path / ".agentnb", start=tmp_path, notebook=Notebook()) as hub:
         assert hub.panel("db", connection="x") == ("db", {"connection": "x"})
         assert hub.queues._wrap(lambda job: job)(1) == ["wrapped", 1]
+    assert closed == [True]

@@ -55,9 +55,9 @@ PUBLIC = {
         support tables timeout transaction
     """,
     "Result": """
-        arrow column columns df dicts display empty formats header kinds note notices objects pl
-        plot profile returns_rows rowcount rows scalar statement to_clipboard to_csv to_json
-        to_parquet truncated
+        arrow as_grid column columns df dicts display empty formats grid header kinds note notices
+        objects pl plot profile returns_rows rowcount rows scalar statement to_clipboard to_csv
+        to_json to_parquet truncated
     """,
     "Cache": """
         aclose adelete aget aget_or_set ainvalidate ainvalidate_tags akeys aset astats attl cached

@@ -256,6 +256,7 @@ DEFAULTS = {
     "db_timeout": 30.0,
     "db_rows": 1000,
     "db_max_bytes": 1_000_000_000,
+    "grid": "auto",
     "db_pool": 5,
     "duck_dirs": None,
     "duck_memory": 0,
@@ -321,6 +322,7 @@ BY_RANGE = {
     "executor": ("threads", ["thread", "dask://", "dask://h:0", "jobs.pool", "1"]),
     "address": ("0", ["nowhere", ":1", "0:1", "127.0.0.1:70000"]),
     "switch": ("0", ["2", "on", "-1", "readonly"]),
+    "grid_mode": ("never", ["on", "1", "yes", "auto,never"]),
     "record_mode": ("failed", ["on", "1", "fail", "all,failed"]),
     "policies": ("service", ["", "all", "isolated,", "isolated service"]),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from agentnb.core.db.gridded import HEIGHT, ROWS, Gridded
 from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
 from agentnb.core.keywords import refuse_unknown
@@ -55,10 +56,22 @@ class Result(Table):
         without values. SQLite has no types of columns to tell.
     notices
         The database's notices and warnings, such as those of RAISE NOTICE, in their order.
+    as_grid
+        Whether a notebook shows the rows as a grid; None leaves it to AGENTNB_GRID.
     """
 
-    __slots__ = ("kinds", "notices", "returns_rows", "rowcount", "statement", "truncated")
+    __slots__ = (
+        "as_grid",
+        "kinds",
+        "notices",
+        "returns_rows",
+        "rowcount",
+        "statement",
+        "truncated",
+    )
     _null = "NULL"
+    # Not stored with it: how it is shown, and, below, what follows from the rest.
+    _derived: tuple[str, ...] = ("as_grid",)
 
     def __init__(
         self,
@@ -78,6 +91,7 @@ class Result(Table):
         self.truncated = truncated
         self.returns_rows = returns_rows
         self.notices: tuple[str, ...] = ()
+        self.as_grid: bool | None = None
 
     @overload
     def scalar(self, *, type: TypeForm[T]) -> T | None: ...
@@ -188,6 +202,30 @@ class Result(Table):
 
         return of_rows(self.columns, self.rows)
 
+    def grid(self, page: int = ROWS, height: int = HEIGHT) -> Gridded:
+        """Return the result as a grid to sort, filter and page through, for a notebook to show.
+
+        Parameters
+        ----------
+        page
+            Rows on a page, 200 at most.
+        height
+            Greatest height of the rows in pixels; what is longer scrolls.
+
+        Raises
+        ------
+        UsageError
+            A number is out of its range.
+
+        Examples
+        --------
+        >>> Result(["n"], [(1,), (2,)]).grid(page=10)  # in a terminal a table
+        n
+        1
+        2
+        """
+        return Gridded(self, page, height)
+
     def _done(self) -> str:
         if not self.rowcount:
             return "done"
@@ -232,7 +270,7 @@ class Preview(Result):
 
     __slots__ = ("_shown", "origin")
     # It is of this process, and may hold secrets.
-    _derived = ("origin",)
+    _derived = ("as_grid", "origin")
 
     def __init__(
         self,
@@ -292,8 +330,7 @@ class ArrowResult(Result):
     """A result that came as Arrow data, and becomes rows only if it is read as rows."""
 
     __slots__ = ("_made", "_table")
-    # What follows from the rest, and is not stored with it.
-    _derived = ("_made",)
+    _derived = ("_made", "as_grid")
     _is_arrow = True
 
     def __init__(self, table: pa.Table, *, statement: str = "", truncated: bool = False) -> None:
@@ -360,16 +397,25 @@ class Script(list[Result]):
     1
     """
 
+    @property
+    def headings(self) -> list[tuple[str, str]]:
+        """The line above each result, as text and as HTML."""
+        lines = [_short(result.statement) for result in self]
+        return [
+            (f"-- {line}", f'<div style="opacity:.7"><code>{escape(line)}</code></div>')
+            for line in lines
+        ]
+
     def __repr__(self) -> str:
         if len(self) == 1 and not self[0].statement:
             return repr(self[0])
-        return "\n".join(f"-- {_short(result.statement)}\n{result!r}" for result in self)
+        above = (text for text, _ in self.headings)
+        return "\n".join(f"{text}\n{result!r}" for text, result in zip(above, self, strict=True))
 
     def _repr_html_(self) -> str:
+        above = (html for _, html in self.headings)
         return "".join(
-            f'<div style="opacity:.7"><code>{escape(_short(result.statement))}</code></div>'
-            f"{result._repr_html_()}"
-            for result in self
+            f"{html}{result._repr_html_()}" for html, result in zip(above, self, strict=True)
         )
 
 

@@ -37,6 +37,7 @@ class SettingsArguments(TypedDict, total=False):
     db_timeout: float | str | None
     db_rows: int | str | None
     db_max_bytes: int | str | None
+    grid: str | None
     db_pool: int | str | None
     duck_dirs: str | None
     duck_memory: int | str | None

@@ -108,6 +108,12 @@ def _record_mode(text: str) -> str:
     return text.strip().lower()
 
 
+def _grid_mode(text: str) -> str:
+    if text.strip().lower() not in {"auto", "always", "never"}:
+        raise ValueError("auto, always or never")
+    return text.strip().lower()
+
+
 def _level(text: str) -> int:
     if text.upper() not in _LEVELS:
         raise ValueError(f"one of {', '.join(_LEVELS)}")
@@ -182,6 +188,13 @@ FIELDS: tuple[Field, ...] = (
         "1GB",
         "memory that the rows of one result may take",
         size_of,
+    ),
+    Field(
+        "grid",
+        "AGENTNB_GRID",
+        "auto",
+        "where results of more than 25 rows show as a grid: auto, always or never",
+        _grid_mode,
     ),
     Field("db_pool", "AGENTNB_DB_POOL", "5", "connections kept open to a database", read_whole),
     Field(

@@ -79,6 +79,7 @@ class Settings:
     db_timeout: float
     db_rows: int
     db_max_bytes: int
+    grid: str
     db_pool: int
     duck_dirs: tuple[str, ...] | None
     duck_memory: int

@@ -199,8 +199,13 @@ def display_of(shell: Any, value: Any) -> Display | None:
 
 
 def _without_widget(display: Display) -> Display:
-    """Return a display without the live view of a widget, which ends with its kernel."""
+    """Return a display without the live view of a widget, which ends with its kernel.
+
+    A view with an empty text is all of an output: a copy in the next one has what it shows.
+    """
     data = {kind: one for kind, one in display.data.items() if kind != _WIDGET}
+    if len(data) < len(display.data) and not any(data.values()):
+        data = {}
     return Display(data, display.metadata)
 
 

@@ -101,6 +101,8 @@ GRAMMAR = Grammar(
             choices=("line", "bar", "hist", "scatter", "box"),
             verbs=(),
         ),
+        Option(("--grid",), "show the rows as a grid to sort and filter", verbs=()),
+        Option(("--no-grid",), "show the rows as a plain table", verbs=()),
         Option(("--timeout",), "cancel after SECONDS", "SECONDS", seconds, verbs=_TIMED),
     ),
     free="SQL",

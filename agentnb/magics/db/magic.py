@@ -21,6 +21,7 @@ from agentnb.magics.db.sql import (
     run,
     shaped,
 )
+from agentnb.magics.gridding import forget_origin, mark, refuse_unfit_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,9 +86,13 @@ class DbMagic(Magic):
             )
         if cell is not None:
             sql = f"{sql}\n{cell}" if sql else cell
+        refuse_unfit_grid(call.options, self.extension.shell)
         session, held = self._place(call)
         about = {"many": cell is not None, "used": name is not None or result_is_used()}
         result = run(sql, session, held, call.options, namespace, grammar=self.grammar, **about)
+        mark(result, call.options)
+        if held is not None or session.has_state:
+            forget_origin(result)
         if name is None:
             return result
         self.extension.assign(name, result)

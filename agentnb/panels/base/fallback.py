@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from agentnb.panels.base.rows import SavedRows
 
-__all__ = ["SAVED_ROWS", "StaticFallback", "snapshot", "table_html", "table_text"]
+__all__ = ["SAVED_ROWS", "StaticFallback", "one_of_two", "snapshot", "table_html", "table_text"]
 
 SAVED_ROWS: Final = 10
 """Rows of each table that a saved copy has."""
@@ -24,12 +24,23 @@ SAVED_ROWS: Final = 10
 # be loaded, its message is hidden above the copy (it alone has no data-mime-type). A viewer that
 # drops style sheets also drops the view, and shows the copy.
 _CHILD = ".jp-OutputArea-child"
-_ONE_OF_TWO = (
-    f"<style>{_CHILD}:has(.agentnb-panel) + {_CHILD}:has(.agentnb-static), "
-    f"{_CHILD}:not(:has(.agentnb-panel, [data-mime-type]))"
-    f":has(+ {_CHILD} .agentnb-static) {{ display: none }}\n"
-    ".agentnb-static :is(th, td):not([align]) { text-align: left }</style>"
-)
+
+
+def one_of_two(live: str) -> str:
+    """Return the style sheet of a saved copy, by the selector of the live view above it.
+
+    >>> one_of_two(".agentnb-panel").count("display: none")
+    1
+    """
+    return (
+        f"<style>{_CHILD}:has({live}) + {_CHILD}:has(.agentnb-static), "
+        f"{_CHILD}:not(:has({live}, [data-mime-type]))"
+        f":has(+ {_CHILD} .agentnb-static) {{ display: none }}\n"
+        ".agentnb-static :is(th, td):not([align]) { text-align: left }</style>"
+    )
+
+
+_ONE_OF_TWO = one_of_two(".agentnb-panel")
 _TEXT_WIDTH = 40
 """Characters of a column in plain text."""
 

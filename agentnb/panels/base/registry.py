@@ -84,6 +84,16 @@ class PanelRegistry:
             on_close(lambda: self.forget(panel))
         return panel
 
+    def begin(self, cell_id: str | None, run_id: str | None) -> None:
+        """Close the panels of a cell's earlier runs, since it runs again."""
+        if cell_id is None or run_id is None:
+            return
+        with self._lock:
+            old = [each for each in self._opened if _replaces(each, "", cell_id, run_id)]
+            self._opened = [each for each in self._opened if each not in old]
+        for each in old:
+            each.panel.close()
+
     def forget(self, panel: Closable) -> None:
         """Take a panel off the list, since it has been closed."""
         with self._lock:
