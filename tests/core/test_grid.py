@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -160,6 +161,7 @@ def test_a_filter_that_does_not_fit_its_column_is_refused(value, one):
         View(sort=Sort(1)),
         View(sort=Sort("0")),
         View(sort=0),
+        View(sort=Sort(0, descending="no")),
         View(filters=(Filter(0, "null"),) * 101),
     ],
 )
@@ -250,6 +252,24 @@ def test_a_cut_result_without_its_database_is_paged_but_not_sorted():
     with pytest.raises(UsageError) as error:
         grid.page(View(filters=(Filter(0, "null"),)))
     assert "x << SQL" in error.value.hint
+
+
+def test_many_threads_look_at_a_grid_until_it_is_closed():
+    grid = open_grid(Result(["n"], [(n,) for n in range(1_000)]))
+
+    def look(number):
+        try:
+            while True:
+                view = View(Sort(0, descending=number % 2 == 0), (Filter(0, "between", number),))
+                assert grid.page(view).matched == 1_000 - number
+        except UsageError as error:
+            return error.message
+
+    with ThreadPoolExecutor(8) as threads:
+        found = [threads.submit(look, number) for number in range(8)]
+        grid.page(View())
+        grid.close()
+        assert {one.result() for one in found} == {"this grid is closed"}
 
 
 def test_a_closed_grid_says_so():

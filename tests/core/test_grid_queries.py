@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -92,6 +93,13 @@ def test_what_is_no_select_of_the_same_rows_is_not_asked_again(lite, sql):
     with pytest.raises(UsageError, match=r".") as error:
         grid.page(View(Sort(0)))
     assert error.value.hint == "x << SQL keeps all rows"
+
+
+def test_a_database_of_plain_support_is_not_asked(lite):
+    cut = lite.query(COUNTED, {"most": 50}, preview=5)
+    with Database("mysql+pymysql://nobody@127.0.0.1:1/none") as plain:
+        grid = open_grid(cut, database=plain)
+        assert grid.refuses == "mysql does not sort and filter for a grid: x << SQL keeps all rows"
 
 
 def test_another_database_is_not_asked(lite):
@@ -207,6 +215,25 @@ def test_arrow_data_of_many_types_are_touched_without_a_copy():
                     assert grid.page(View(filters=(bar.filter,))).matched == bar.count
         with pytest.raises(AgentnbError):
             grid.page(View(filters=(Filter(2, "equals", 1),)))
+
+
+def test_many_threads_look_at_arrow_data_until_the_grid_is_closed():
+    grid = open_grid(Result(["n"], [(n,) for n in range(1_000)]))
+    assert grid.engine == "duckdb"
+
+    def look(number):
+        try:
+            while True:
+                view = View(Sort(0, descending=number % 2 == 0), (Filter(0, "between", number),))
+                assert grid.page(view).rows[0][0] == ("999" if number % 2 == 0 else str(number))
+        except UsageError as error:
+            return error.message
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(look, number) for number in range(4)]
+        grid.summaries()
+        grid.close()
+        assert {one.result() for one in found} == {"this grid is closed"}
 
 
 def test_decimals_wider_than_those_of_duckdb_are_sorted():

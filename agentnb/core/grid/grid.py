@@ -11,7 +11,8 @@ from agentnb.core.grid.cells import cells
 from agentnb.core.grid.details import columns_of
 from agentnb.core.grid.judged import judged
 from agentnb.core.grid.view import Page, Sort
-from agentnb.core.ranges import refused, whole
+from agentnb.core.keywords import refuse_unknown
+from agentnb.core.ranges import flag, refused, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ _LARGEST = 2**53  # a number that a page can send
 _KEPT = 16  # counts of rows
 
 
+@refuse_unknown("grid")
 class Grid:
     """A result that is looked at page by page, sorted and filtered; made by `open_grid`.
 
@@ -59,6 +61,7 @@ class Grid:
         self._lock = threading.Lock()
         self._counts: dict[Conditions, int] = {} if total is None else {(): total}
         self._closed = False
+        self._running = 0
         self._columns = columns_of(engine.names, engine.details)
 
     @property
@@ -133,12 +136,12 @@ class Grid:
         return self._run(lambda: () if self.refuses else self._engine.summaries(conditions))
 
     def close(self) -> None:
-        """Release the rows; further calls are refused."""
+        """Release the rows, once calls that run have ended; further calls are refused."""
         with self._lock:
-            if self._closed:
-                return
+            idle = not self._closed and not self._running
             self._closed = True
-        self._engine.close()
+        if idle:
+            self._engine.close()
 
     def _sort(self, sort: Sort | None) -> Sort | None:
         if sort is None:
@@ -148,7 +151,7 @@ class Grid:
         self._permit()
         most = len(self._columns) - 1
         column = whole("column", sort.column, service="grid", least=0, most=most)
-        return Sort(column, bool(sort.descending))
+        return Sort(column, flag("descending", sort.descending, service="grid"))
 
     def _conditions(self, filters: Sequence[Filter]) -> Conditions:
         if filters:
@@ -173,14 +176,18 @@ class Grid:
         return count
 
     def _run(self, function: Callable[[], T]) -> T:
-        if self._closed:
-            raise _closed()
+        with self._lock:
+            if self._closed:
+                raise UsageError("this grid is closed", service="grid", hint="run its cell again")
+            self._running += 1
         try:
             return function()
-        except Exception as error:
-            if self._closed:
-                raise _closed() from error
-            raise
+        finally:
+            with self._lock:
+                self._running -= 1
+                last = self._closed and not self._running
+            if last:
+                self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -191,7 +198,3 @@ class Grid:
     def __repr__(self) -> str:
         state = "closed" if self._closed else self.engine
         return f"Grid({len(self._columns)} columns, {state})"
-
-
-def _closed() -> UsageError:
-    return UsageError("this grid is closed", service="grid", hint="run its cell again")

@@ -11,6 +11,7 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.grid.details import of_values
 from agentnb.core.grid.grid import Grid
 from agentnb.core.grid.memory import MOST, RowsEngine
+from agentnb.core.keywords import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ def has_duckdb() -> bool:
     return find_spec("duckdb") is not None and find_spec("pyarrow") is not None
 
 
+@refuse_unknown("grid")
 def open_grid(result: Result, *, database: Executor | None = None) -> Grid:
     """Return a grid over a result.
 
