@@ -24,7 +24,7 @@ UNUSED = """
 audio cell-toolbar celltags console csvviewer debugger documentsearch extensionmanager
 filebrowser fileeditor help htmlviewer hub imageviewer inspector javascript json json-lines
 launcher logconsole lsp mainmenu markdownviewer mathjax mermaid metadataform pdf pluginmanager
-running settingeditor statusbar terminal toc tooltip vega5 video workspaces
+running settingeditor statusbar terminal toc tooltip video workspaces
 """
 UNUSED_PARTS = {
     "application": ("faviconbusy",),
