@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import math
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -270,6 +272,20 @@ def test_many_threads_look_at_a_grid_until_it_is_closed():
         grid.page(View())
         grid.close()
         assert {one.result() for one in found} == {"this grid is closed"}
+
+
+def test_a_closed_grid_has_let_go_of_its_rows():
+    class Rows(list):
+        pass
+
+    rows = Rows([(1,)])
+    reference = weakref.ref(rows)
+    grid = open_grid(Result(["n"], rows))
+    del rows
+    assert reference() is not None
+    grid.close()
+    gc.collect()
+    assert reference() is None
 
 
 def test_a_closed_grid_says_so():

@@ -236,6 +236,18 @@ def test_many_threads_look_at_arrow_data_until_the_grid_is_closed():
         assert {one.result() for one in found} == {"this grid is closed"}
 
 
+def test_no_rows_and_hundreds_of_columns_are_touched_by_duckdb_too():
+    with open_grid(Result(["a", "a"], [])) as grid:
+        page = grid.page(View(Sort(1, descending=True), (Filter(0, "not_null"),)))
+        assert (grid.engine, page.rows, page.matched) == ("duckdb", (), 0)
+        assert [one.bars for one in grid.summaries()] == [(), ()]
+    names = [f'"; drop table c{n} --' for n in range(500)]
+    with open_grid(Result(names, [tuple(range(500)), tuple(range(1, 501))])) as grid:
+        assert grid.page(View(Sort(499, descending=True), rows=1)).rows[0][499] == "500"
+        assert len(grid.summaries()) == 60
+        assert grid.columns[7].name == names[7]
+
+
 def test_decimals_wider_than_those_of_duckdb_are_sorted():
     pa = pytest.importorskip("pyarrow")
     from decimal import Decimal
