@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from datetime import datetime
 
 import pytest
@@ -21,6 +20,7 @@ from agentnb.core.modules import module_path
 from agentnb.core.queue import TaskQueue
 from agentnb.core.redis import RedisClient
 from agentnb.core.redis.binary import find_binary
+from tests.waiting import until
 
 _NUMBERS = itertools.count(1)
 
@@ -101,14 +101,6 @@ def worker(start_worker, home, tmp_path):
     """Return what starts a worker in a folder with some processors."""
     (tmp_path / "jobs.py").write_text(JOBS)
     return lambda *words, **options: start_worker(home, *words, **options)
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came about"
-        time.sleep(0.02)
-    return found
 
 
 def keep(home, queue, source):

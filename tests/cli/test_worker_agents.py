@@ -145,7 +145,7 @@ def test_a_worker_finds_what_cells_have_made_and_what_they_make_later(
     worker.hear("worker started")
     keep(home, "late", "def run(task, ctx):\n    return ctx.inputs")
     worker.hear("agent late is")
-    until(lambda: {one.name for one in hub.workflows.agent_infos()} >= {"early", "late"}, 20)
+    until(lambda: {one.name for one in hub.workflows.agent_infos()} >= {"early", "late"})
     tasks = [Task("early"), Task("late", needs=["early"])]
     assert hub.workflows.create("x", tasks).wait(120).result["late"] == {"early": 1}
 

@@ -12,13 +12,7 @@ import pytest
 
 from agentnb.core.errors import ConfigError
 from agentnb.core.redis import RedisClient
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
+from tests.waiting import until
 
 
 def kept(cache, key):

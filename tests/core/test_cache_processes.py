@@ -10,6 +10,7 @@ import time
 import pytest
 
 from agentnb.core.errors import LoadFailed
+from tests.waiting import until
 
 _FOUR_CALLERS = """
 import threading
@@ -44,13 +45,6 @@ def four_processes(caching, cache, runs, body):
 
 def runs_of(cache, name):
     return [int(raw) for raw in cache._redis.lrange(name, 0, -1)]
-
-
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_sixteen_callers_in_four_processes_load_once(caching, cache):

@@ -24,7 +24,7 @@ def wait_here(condition):
         time.sleep(0.001)
 
 
-async def until(condition, seconds=10.0):
+async def until(condition, seconds=60.0):
     """Wait until a condition holds, for a limited time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -260,7 +260,7 @@ def test_what_was_missed_while_the_network_was_cut_or_silent_is_read_from_the_lo
         until(lambda: len(got) == 1500)
         proxy.silence()
         publish(500)
-        until(lambda: len(got) == 2000, 20)
+        until(lambda: len(got) == 2000)
         publish(10)
         until(lambda: len(got) == 2010)
         assert got == list(range(2010))

@@ -102,7 +102,7 @@ def test_where_nothing_waits_a_claim_says_when_the_next_unit_is_due(bench, store
 
 def test_a_delayed_unit_is_claimed_once_it_is_due(bench, store, me, until):
     bench.add(delay=0.05)
-    assert until(lambda: isinstance(store.claim(me), Claim), 10)
+    assert until(lambda: isinstance(store.claim(me), Claim), 60)
 
 
 ENDS = {
@@ -127,7 +127,7 @@ def test_no_entry_is_used_twice_however_a_claim_ended(bench, store, me, until, e
     unit = bench.add()
     entries = []
     for _ in range(3):
-        claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+        claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 60)
         assert claim.id == unit
         entries.append(claim.entry)
         end(bench, store, claim)
@@ -141,7 +141,7 @@ BUDGETS = {"release": 1, "released": 1, "retry": 2, "failed, then run again by t
 def test_the_budget_counts_attempts_and_not_claims(bench, store, me, until, end):
     bench.add()
     ENDS[end](bench, store, store.claim(me))
-    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 60)
     assert claim.attempt == BUDGETS[end]
 
 
@@ -286,7 +286,7 @@ def test_a_death_that_is_not_counted_is_remembered_until_an_ordinary_end(
     claim = store.claim(me)
     assert (claim.attempt, claim.deaths) == (1, 2)
     store.finish(claim, again(), then_claim=False)
-    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 10)
+    claim = until(lambda: (found := store.claim(me)) and isinstance(found, Claim) and found, 60)
     assert (claim.attempt, claim.deaths) == (2, 0)
 
 
@@ -381,9 +381,9 @@ def test_an_expired_lease_that_nobody_took_is_renewed(bench, other, me, until):
     store.join(owner, WorkerInfo(1))
     unit = bench.add()
     claim = store.claim(owner)
-    until(lambda: held_of(store, me, unit).left < 0, 10)
+    until(lambda: held_of(store, me, unit).left < 0, 60)
     assert list(store.renew(owner, [claim.key]).lost) == []
-    until(lambda: not list(store.renew(owner, [claim.key]).lost), 10)
+    until(lambda: not list(store.renew(owner, [claim.key]).lost), 60)
     assert bench.look(unit).state == "active"
 
 

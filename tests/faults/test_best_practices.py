@@ -193,7 +193,7 @@ def test_nothing_is_left_behind(case, connect, request):
     case.leave(hub)
     assert bool(case.left(hub)) == case.keeps
     hub.close()
-    until(lambda: not case.left(hub), 10)
+    until(lambda: not case.left(hub))
     until(lambda: not [t for t in _started_since(threads) if t.name.startswith("agentnb")])
 
 

@@ -355,7 +355,7 @@ def test_a_unit_that_kills_its_process_takes_none_of_its_other_workers_along(
 
     for _ in range(6):
         worker = start_worker(options["home"], *words, AGENTNB_KEY_PREFIX=options["key_prefix"])
-        until(lambda worker=worker: worker.process.poll() is not None or over(), 40)
+        until(lambda worker=worker: worker.process.poll() is not None or over())
         if worker.process.poll() is None:
             break
     assert (steady().state, steady().attempt) == ("completed", 1)

@@ -198,11 +198,11 @@ def test_each_time_of_a_schedule_is_one_workflow_over_kills_of_workers(hub, star
     flows, tasks = hub.workflows, [Task("t", agent="square", data=3)]
     workers = [start("--concurrency", "2") for _ in range(2)]
     schedule = flows.schedule("tick", every=1, tasks=tasks, missed="all")
-    until(lambda: schedule.info().fired >= 1, 20)
+    until(lambda: schedule.info().fired >= 1)
     for before in (2, 4):  # right after a firing, when its maker is at work
         os.kill(workers.pop(0).pid, signal.SIGKILL)
         workers.append(start("--concurrency", "2"))
-        until(lambda before=before: schedule.info().fired >= before, 20)
+        until(lambda before=before: schedule.info().fired >= before)
     schedule.pause()
     made = flows.list()
     assert [one.wait(120).result for one in made] == [{"t": 9}] * len(made)
@@ -228,7 +228,7 @@ def test_a_maker_that_is_killed_after_its_commit_has_made_the_workflow(
     hub.workflows.work()
     workflow = hub.workflows.get(made.stdout.strip()).wait(120)
     # Nothing of it had been published when it was killed.
-    until(lambda: len(hub.events.history("workflow.created")) == 1, 20)
+    until(lambda: len(hub.events.history("workflow.created")) == 1)
     assert hub.events.history("workflow.created")[0].data == {
         "workflow_id": workflow.id,
         "name": "x",
@@ -254,7 +254,7 @@ def test_a_relay_that_is_killed_before_it_noted_publishes_again_and_it_is_seen_o
         until(lambda: len(seen) == 1)
         hub.workflows.work()
         workflow = hub.workflows.get(made.stdout.strip()).wait(120)
-        until(lambda: all(row.published == "yes" for row in workflow.events()), 20)
+        until(lambda: all(row.published == "yes" for row in workflow.events()))
         assert {event.id for event in seen} == {workflow.events()[0].id}
         assert len(seen) == 1
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 
 import msgspec
 import pydantic
@@ -39,18 +38,6 @@ def hub(shell):
 @pytest.fixture
 def agents(run):
     return [run(cell) for cell in AGENTS]
-
-
-@pytest.fixture
-def until():
-    def wait(condition, seconds=15.0):
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "it never came about"
-            time.sleep(0.01)
-        return found
-
-    return wait
 
 
 def refused(run, source):

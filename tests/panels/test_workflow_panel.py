@@ -14,7 +14,7 @@ import agentnb
 from agentnb.core.errors import NotFoundError
 from agentnb.core.workflow import Task
 from agentnb.panels.workflow.view import EMPTY, WorkflowPanel
-from tests.waiting import refresh
+from tests.waiting import refresh, until
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,6 @@ def view(hub):
     yield open_view
     for one in made:
         one.panel.close()
-
-
-def until(ready):
-    end = time.monotonic() + 30
-    while not ready():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def refreshed(view):
