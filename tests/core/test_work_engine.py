@@ -1188,6 +1188,33 @@ def test_a_worker_that_could_not_start_is_nobodys_company(make, server, until):
     assert not server.workers[make().owner].shared
 
 
+def test_a_worker_that_shares_its_process_is_recorded_as_such_before_it_claims(make, server, until):
+    """Else its death would be counted for a unit that ran beside others."""
+    known, go = [], threading.Event()
+
+    class Noting(MemoryStore):
+        """It records its worker with the first heartbeat, as a queue does; that is late here."""
+
+        def join(self, owner, about):
+            self._noted = owner, about
+
+        def renew(self, owner, running):
+            assert threading.current_thread() is threading.main_thread() or go.wait(60)
+            super().join(*self._noted)
+            return super().renew(owner, running)
+
+        def claim(self, owner):
+            known.append(server.workers.get(owner))
+            return super().claim(owner)
+
+    make()
+    make(store=Noting(server))
+    until(lambda: known)
+    go.set()
+    assert known[0] is not None
+    assert known[0].shared
+
+
 def test_a_unit_that_is_to_run_alone_waits_for_other_workers_of_the_process(make, server, until):
     slow, elsewhere = Slow(), MemoryServer()
     elsewhere.add(slow)

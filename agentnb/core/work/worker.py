@@ -174,6 +174,8 @@ class Worker:
             other._note_company()  # noqa: SLF001 - of this class
         try:
             self._store.join(self.owner, self._about())
+            if self._shared:
+                self._record()  # a store may leave that to the first heartbeat, after a claim
         except BaseException:
             self._company.leave(self)
             if self.elsewhere is not None:
@@ -191,8 +193,11 @@ class Worker:
             return
         self._shared = True
         if not self._threads.stopping:
-            with suppress(AgentnbError):  # the next heartbeat records it
-                self._keeper.record(self._about())
+            self._record()
+
+    def _record(self) -> None:
+        with suppress(AgentnbError):  # the next heartbeat records it
+            self._keeper.record(self._about())
 
     def look(self) -> None:
         """Renew the leases now, and look for attempts that were cancelled."""
