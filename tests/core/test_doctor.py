@@ -20,7 +20,7 @@ from agentnb.core.doctor.surroundings import Surroundings
 from agentnb.core.hub import Hub
 from agentnb.core.redis import Keys
 from agentnb.core.settings import FIELDS, Settings
-from agentnb.core.workflow.models import VERSIONS, names
+from agentnb.core.workflow.table_names import VERSIONS, names
 from tests.redis_servers import Server
 
 SECRET = "hunter22x"

@@ -11,7 +11,8 @@ from agentnb.core.db import Database
 from agentnb.core.errors import ConfigError
 from agentnb.core.workflow import Orchestrator, Task
 from agentnb.core.workflow.migrating import HEAD, migrate
-from agentnb.core.workflow.models import SCHEMA, VERSIONS, models
+from agentnb.core.workflow.models import models
+from agentnb.core.workflow.table_names import SCHEMA, VERSIONS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from agentnb.core.errors import AgentnbError, ConfigError
 from agentnb.core.resilience import Deadline
 from agentnb.core.trace.quiet import quiet
-from agentnb.core.workflow.models import SCHEMA, VERSIONS, names
 from agentnb.core.workflow.rights import explaining
+from agentnb.core.workflow.table_names import SCHEMA, VERSIONS, names
 from agentnb.core.workflow.transactions import check_own
 
 if TYPE_CHECKING:

@@ -13,15 +13,10 @@ from sqlalchemy import BigInteger, Index, Integer, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import Double
 
-__all__ = ["Models", "models", "names"]
+from agentnb.core.workflow.table_names import SCHEMA
 
-_TABLES = (
-    *("workflow", "workflow_key", "task", "task_step", "task_wait", "event", "agent", "worker"),
-    "pulse",
-    *("identity", "schedule", "agent_limit", "agent_start", "stream"),
-)
-SCHEMA = "agentnb"
-VERSIONS = "alembic_version"
+__all__ = ["Models", "models"]
+
 _SNAKE = re.compile(r"(?<=[a-z])([A-Z])")
 _FREE = "state = 'waiting' and max_parallel is null"
 _BOUNDED = "state = 'waiting' and max_parallel is not null"
@@ -29,16 +24,6 @@ _DUE = "state in ('delayed', 'parked') and due is not null"
 _ORDER = ("priority", "due", "place")
 _BOUNDED_WORKFLOW = "state = 'active' and max_parallel is not null"
 _LIMITED_IN_TIME = "state = 'active' and deadline is not null"
-
-
-def names(kind: str) -> dict[str, str]:
-    """Return the full names of the tables by their short ones.
-
-    >>> names("sqlite")["task"], names("postgresql")["task"]
-    ('agentnb_task', 'agentnb.task')
-    """
-    sign = "." if kind == "postgresql" else "_"
-    return {name: f"{SCHEMA}{sign}{name}" for name in (*_TABLES, VERSIONS)}
 
 
 class Models:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, QueryRejected
-from agentnb.core.workflow.models import SCHEMA
+from agentnb.core.workflow.table_names import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

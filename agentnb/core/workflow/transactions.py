@@ -17,8 +17,8 @@ from agentnb.core.db.backend import Watch
 from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import UsageError
 from agentnb.core.resilience import Deadline
-from agentnb.core.workflow.models import names
 from agentnb.core.workflow.rights import explained
+from agentnb.core.workflow.table_names import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-from agentnb.core.workflow.models import SCHEMA, VERSIONS, models
+from agentnb.core.workflow.models import models
+from agentnb.core.workflow.table_names import SCHEMA, VERSIONS
 
 _connection = context.config.attributes["connection"]
 _postgres = _connection.dialect.name == "postgresql"
