@@ -16,8 +16,8 @@ from tests.markers import MARKERS
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / ".ci" / "run").read_text()
 BOUNDED = [
-    *("docker", "huey", "ipykernel", "ipython", "jsonschema"),
-    *("opentelemetry-exporter-otlp-proto-http", "opentelemetry-sdk", "pebble", "redis", "urllib3"),
+    *("docker", "huey", "ipykernel", "ipython", "opentelemetry-exporter-otlp-proto-http"),
+    *("opentelemetry-sdk", "pebble", "redis", "urllib3"),
 ]
 
 
