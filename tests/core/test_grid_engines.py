@@ -121,6 +121,8 @@ def agree_on_summaries(grid, expected, chance):
         assert mine.nulls + sum(bar.count for bar in mine.bars) == total
         assert [bar.count for bar in mine.bars] == [bar.count for bar in theirs.bars], mine
         assert (mine.low, mine.high) == (theirs.low, theirs.high)
+        if grid.engine == "duckdb":
+            assert mine.distinct == theirs.distinct, mine
         clicked = [bar for bar in mine.bars if bar.filter]
         for bar in chance.sample(clicked, min(1, len(clicked))):
             other = Filter(0, "between", chance.randrange(-1, 5), None)

@@ -157,6 +157,14 @@ def test_a_column_of_other_values_is_filtered_by_what_has_one(open_grid):
     assert (state["at"][2], state["chips"]) == (133, [["note: not NULL", 3, None]])
 
 
+def test_values_of_other_kinds_are_counted_though_they_are_one_bar(open_grid):
+    grid = open_grid(Result(["raw"], [(bytes([n % 50]),) for n in range(100)]))
+    grid.model.summarize()
+    grid._send()
+    parts = grid.state()["sums"]["0"]
+    assert (parts["bars"], parts["words"]) == ([["values", 100, True, 0]], "~50 distinct")
+
+
 def test_text_is_searched_and_an_empty_text_ends_that(open_grid):
     grid = open_grid()
     state = ask(grid, do="contains", column=3, text="n19")

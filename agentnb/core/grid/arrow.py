@@ -23,6 +23,7 @@ __all__ = ["duck_engine", "taken"]
 
 _FRAME = "agentnb_frame"
 _NUMBERED = "agentnb_numbered"
+_FEW = 100_000  # rows
 _BATCH = 122_880  # rows, as DuckDB has them in a group
 _MEMORY = "1GB"
 _WIDEST_DECIMAL = 38  # digits, of DuckDB's
@@ -66,7 +67,7 @@ def duck_engine(names: Sequence[str], table: pa.Table, take: Any = None) -> SQLE
         close=database.close,
         take=take or partial(taken, table),
         numbered=numbered,
-        keeps=False,  # it is read again as quickly
+        few=frame.num_rows <= _FEW,
     )
 
 

@@ -58,8 +58,8 @@ class SQLEngine:
         Runs SQL with values over the table ``agentnb_numbered``, which has some of the columns,
         and the number of each row as ``agentnb_at + agentnb_in``; where rows are taken by their
         numbers.
-    keeps
-        Whether the rows of the query are to be kept while a statement reads them several times.
+    few
+        Whether there are so few rows that distinct values are counted exactly anywhere.
     """
 
     refuses = ""
@@ -77,7 +77,7 @@ class SQLEngine:
         take: Callable[[Sequence[int]], Sequence[tuple[Any, ...]]] | None = None,
         numbered: Callable[[str, Mapping[str, Any], Sequence[int]], Sequence[tuple[Any, ...]]]
         | None = None,
-        keeps: bool = True,
+        few: bool = False,
     ) -> None:
         self.name = name
         self.names = names
@@ -88,7 +88,9 @@ class SQLEngine:
         self._close = close
         self._take = take
         self._numbered = numbered
-        self._keeps = keeps
+        # What takes no rows may be slow: a statement that reads them several times keeps them.
+        self._keeps = take is None
+        self._distinct = "count(distinct {})" if few else self._dialect.words.distinct
 
     def count(self, conditions: Conditions) -> int:
         """Return how many rows the conditions let through."""
@@ -165,7 +167,7 @@ class SQLEngine:
     def _counted(self, number: int) -> list[str]:
         """Return what is asked of a column: its values, those that are distinct, both ends."""
         words, dialect = self._dialect.words, self._dialect
-        found = [f"count(c{number})", words.distinct.replace("{}", dialect.compared(number))]
+        found = [f"count(c{number})", self._distinct.replace("{}", dialect.compared(number))]
         what = KINDS.get(self.details[number])
         if what not in {"number", "time"}:
             return [*found, "null", "null"]

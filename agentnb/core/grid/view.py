@@ -138,7 +138,7 @@ class Summary:
     nulls
         Rows without a value.
     distinct
-        Distinct values, about, on DuckDB.
+        Distinct values; about, where DuckDB has more than 100,000 rows, or asks a query.
     low, high
         The least and the greatest of numbers and times, ``""`` if there is none.
     bars

@@ -109,7 +109,8 @@ def words(summary: Summary, column: GridColumn) -> str:
     parts = []
     if is_strip(column):
         # Where the bars are all values, their number is exact; DuckDB's is about right.
-        every = all(bar.filter is not None for bar in summary.bars)
+        # Values of other kinds, such as bytes, are one bar.
+        every = column.kind != "other" and all(bar.filter is not None for bar in summary.bars)
         parts.append(f"{len(summary.bars) if every else f'~{summary.distinct:,}'} distinct")
     elif summary.low == summary.high:
         parts.append(summary.low)
