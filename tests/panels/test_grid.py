@@ -132,6 +132,16 @@ def test_a_bar_filters_and_again_no_longer(open_grid):
     assert state["sums"]["1"]["on"] is None
 
 
+def test_a_click_on_bars_that_were_just_replaced_counts(open_grid):
+    grid = open_grid()
+    grid.model.summarize()
+    grid._send()
+    click = bar(grid, 1, "Rome")
+    assert ask(grid, **click)["at"][2] == 50
+    assert grid.state()["s"] > click["s"]
+    assert ask(grid, **click)["at"][2] == 200
+
+
 def test_filters_of_several_columns_hold_together_and_a_chip_removes_its_own(open_grid):
     grid = open_grid()
     grid.model.summarize()

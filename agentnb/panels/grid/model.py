@@ -93,6 +93,8 @@ class GridModel:
         self._known: dict[tuple[Filter, ...], tuple[Summary, ...]] = {}
         self._summarized: tuple[Filter, ...] | None = None
         self._version = 0  # of the summaries
+        # A click may be on bars that are being replaced.
+        self._drawn: dict[int, tuple[Summary, ...]] = {}
         self._error = ""
         self._closed = False
 
@@ -133,9 +135,10 @@ class GridModel:
 
     def _bar(self, content: dict[str, Any]) -> bool:
         """Filter by a bar; by the one that is chosen already no longer."""
-        summaries = self._summaries or ()
+        version = content.get("s")
+        summaries = self._drawn.get(version, ()) if isinstance(version, int) else ()
         column = _within(content.get("column"), len(summaries))
-        if column is None or content.get("s") != self._version:
+        if column is None:
             return False
         found = _part(summaries[column], content.get("bar"))
         if found is None:
@@ -245,6 +248,7 @@ class GridModel:
             self._page, self._fixed["note"], self._error = page, "", ""
             self._summaries = self._summarized = None
             self._known.clear()
+            self._drawn.clear()
             closed = self._closed
         (grid if closed else old).close()
 
@@ -261,6 +265,8 @@ class GridModel:
         with self._lock:
             self._summaries, self._summarized = found, filters
             self._version += 1
+            self._drawn[self._version] = found
+            self._drawn.pop(self._version - _REMEMBERED, None)
 
     def _crossed(self, filters: tuple[Filter, ...]) -> tuple[Summary, ...]:
         """Return the summaries; that of a column with a filter is as if it had none.

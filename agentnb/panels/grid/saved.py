@@ -107,7 +107,7 @@ def _drawing(summary: Summary, column: GridColumn) -> str:
     path = _strip(summary.bars) if is_strip(column) else _bars(summary.bars)
     svg = (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {_HEIGHT}' "
-        f"fill='#1976d2'><path d='{path}'/></svg>"
+        f"width='{_WIDTH}' height='{_HEIGHT}' fill='#1976d2'><path d='{path}'/></svg>"
     )
     label = escape(f"{header(column.name)}: {words(summary, column)}")
     source = f"data:image/svg+xml,{quote(svg, safe=_PLAIN)}"
