@@ -95,7 +95,7 @@ _HINT_PROXY = (
 def _late(doing: str, out: Outgoing, way: str, *, ended: bool, within: bool) -> TransportFailure:
     if ended:
         late = DeadlineExceeded(
-            f"{doing} took longer than {out.deadline.seconds:g} s{way}",
+            f"{doing} took longer than {round(out.deadline.seconds or 0, 3):g} s{way}",
             service="api",
             hint="give it more by timeout=, or ask for less",
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Fetch", "fetched", "is_url", "progress_to"]
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_SHORTEST = 0.01
 _progress: ContextVar[Progress | None] = ContextVar("agentnb_db_progress", default=None)
 
 
@@ -69,7 +70,9 @@ def fetched(fetch: Fetch, url: str, watch: Watch) -> Iterator[Path]:
         if show is not None:
             show(done, total)
 
-    with fetch(url, watch.deadline.remaining(), on_progress) as path:
+    left = watch.deadline.remaining()
+    seconds = None if left is None else max(round(left, 2), _SHORTEST)
+    with fetch(url, seconds, on_progress) as path:
         try:
             yield path
         except AgentnbError as error:
