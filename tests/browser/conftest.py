@@ -111,14 +111,15 @@ def page(chromium):
 
 
 @pytest.fixture
-def lab(page, lab_server):
+def lab(page, lab_server, request):
     """Return a page of JupyterLab; the test fails on script errors and on stray requests."""
-    lab = Lab(lab_server, page)
+    lab, failed = Lab(lab_server, page), request.session.testsfailed
     yield lab
     try:
-        lab.leave()
+        lab.leave(keep=request.session.testsfailed == failed)
     except BaseException:
         _browser.leave_page()
+        lab_server.kept = None
         raise
     assert lab.errors == []
     assert lab.strays == []

@@ -23,6 +23,31 @@ CLOSE_ALL = """() => {
     widget.close();
   }
 }"""
+# A kernel that the next test takes over has nothing of this one.
+REMEMBER = """
+import os
+get_ipython().meta.folder, get_ipython().meta.variables = os.getcwd(), dict(os.environ)
+del os
+"""
+RESET = """
+%unload_ext agentnb
+import os, ipywidgets
+ipywidgets.Widget.close_all()
+os.chdir(get_ipython().meta.folder)
+os.environ.clear()
+os.environ |= get_ipython().meta.variables
+get_ipython().reset()
+print("emptied")
+"""
+RESTORE_CELLS = """sources => {
+  const {content, model} = jupyterapp.shell.currentWidget;
+  const shared = model.sharedModel;
+  shared.deleteCellRange(sources.length, shared.cells.length);
+  sources.forEach((source, at) => shared.cells[at].setSource(source));
+  content.mode = 'command';
+  content.activeCellIndex = 0;
+  content.deselectAll();
+}"""
 IS_EMPTY = "() => !document.querySelector('.jp-NotebookPanel, .jp-Dialog')"
 LIGHT = "JupyterLab Light"
 SECONDS = 1000  # Playwright counts in milliseconds
@@ -49,6 +74,7 @@ class Lab:
         self.errors = []  # of scripts in the page
         self.strays = []  # requests that left the server
         self._server = server
+        self._shown = None  # what this test showed, which the next may want as well
         self.page.set_default_timeout(120 * SECONDS)
         self._listeners = {
             "pageerror": lambda error: self.errors.append(str(error)),
@@ -86,6 +112,24 @@ class Lab:
         path.write_text(json.dumps(content), encoding="utf-8")
         return name
 
+    def show(self, name, *sources):
+        """Open a notebook of these cells and run them all; True if none failed.
+
+        A test that shows the same as the one before finds its notebook and its kernel, emptied:
+        both take longer to start than most of what is tested.
+        """
+        self._shown = self.page, name, sources
+        if self._server.kept == self._shown:
+            self._server.kept = None
+            self.wait_idle()
+            self.command("notebook:clear-all-cell-outputs")
+            self.page.evaluate(RESTORE_CELLS, list(sources))
+            assert self.execute(RESET).endswith("emptied\n")
+        else:
+            self._open(Path(self.write(name, *sources)))
+            self.execute(REMEMBER)
+        return self.run_all()
+
     def open(self, notebook, *, kernel=True, fresh=False):
         """Open a notebook: a name below ``root``, or a path, which is copied there first.
 
@@ -96,7 +140,13 @@ class Lab:
         if path.is_absolute():
             shutil.copy(path, self.root / path.name)
             path = Path(path.name)
-        if not kernel and not fresh:
+        self._shown = None
+        self._open(path, kernel=kernel, fresh=fresh)
+
+    def _open(self, path, *, kernel=True, fresh=False):
+        if self._server.kept:
+            self._leave_notebooks()
+        elif not kernel and not fresh:
             self.close_all()
         if fresh or not self._is_loaded():
             self._load()
@@ -196,18 +246,24 @@ class Lab:
         self.wait_for(KERNEL_IS_IDLE)
 
     def execute(self, code):
-        """Run code in the notebook's kernel, outside any cell, and return what it prints."""
+        """Run code in the notebook's kernel, outside any cell, and return what it prints.
+
+        A cell that fails meanwhile, such as one that was interrupted, makes the kernel drop what
+        waits behind it: that is asked for again.
+        """
         return self._evaluate(
             """async code => {
               const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-              const future = kernel.requestExecute({code, store_history: false});
-              let text = '';
-              future.onIOPub = ({header, content}) => {
-                if (header.msg_type === 'stream') text += content.text;
-                if (header.msg_type === 'error') text += content.ename + ': ' + content.evalue;
-              };
-              await future.done;
-              return text;
+              for (;;) {
+                const future = kernel.requestExecute({code, store_history: false});
+                let text = '';
+                future.onIOPub = ({header, content}) => {
+                  if (header.msg_type === 'stream') text += content.text;
+                  if (header.msg_type === 'error') text += content.ename + ': ' + content.evalue;
+                };
+                const reply = await future.done;
+                if (reply.content.status !== 'aborted') return text;
+              }
             }""",
             code,
         )
@@ -265,12 +321,26 @@ class Lab:
             self.screenshot(f"{name}_dark", element=element)
             self.set_theme(LIGHT)
 
-    def leave(self):
-        """Close the notebooks and end their kernels; the next test finds the page as it was."""
+    def leave(self, *, keep=False):
+        """Close the notebooks and end their kernels; the next test finds the page as it was.
+
+        With ``keep=True`` what was shown stays, for a test that shows the same.
+        """
+        if keep and self._shown:
+            self._server.kept = self._shown
+            self._use_light_theme()
+        else:
+            self._leave_notebooks()
+        while self._listeners:
+            self.page.remove_listener(*self._listeners.popitem())
+
+    def _leave_notebooks(self):
+        self._server.kept = None
         self.close_all()
+        self._use_light_theme()
+        self._server.shut_kernels()
+
+    def _use_light_theme(self):
         theme = self.page.evaluate("() => document.body.dataset.jpThemeName")
         if theme and theme != LIGHT:
             self.set_theme(LIGHT)
-        self._server.shut_kernels()
-        while self._listeners:
-            self.page.remove_listener(*self._listeners.popitem())

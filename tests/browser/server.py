@@ -57,6 +57,7 @@ class Server:
         self.root = folder / "notebooks"
         self.token = secrets.token_hex(16)
         self.log = folder / "lab.log"
+        self.kept = None  # the notebook that is open with its kernel: its page, name and cells
         self._folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -36,10 +36,7 @@ for number in range(5):
 @pytest.fixture
 def panel(lab):
     """Open a notebook with the panel of a busy hub, and return the panel's element."""
-    lab.open(lab.write("overview.ipynb", "%load_ext agentnb", "%agentnb panel"))
-    lab.run_cell(0)
-    lab.execute(FILL)
-    lab.run_cell(1)
+    lab.show("overview.ipynb", f"%load_ext agentnb\n{FILL}", "%agentnb panel")
     element = lab.page.locator(".agentnb-panel").first
     element.get_by_text("3 things need you").wait_for()
     return element

@@ -21,8 +21,7 @@ ASKED = """[hub.cache.get(key) for key in ["rates"] * 6 + ["nothing"] for _ in r
 @pytest.fixture
 def panel(lab):
     """Open a notebook with a cache panel, and return the panel's element."""
-    lab.open(lab.write("cache.ipynb", SETUP, "%cache panel"))
-    lab.run_all()
+    lab.show("cache.ipynb", SETUP, "%cache panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "rates").wait_for()

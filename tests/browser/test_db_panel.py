@@ -21,8 +21,7 @@ _ = hub.db.execute("insert into note values ('<img src=x onerror=alert(1)>')")""
 @pytest.fixture
 def panel(lab):
     """Open a notebook with a database panel, and return the panel's element."""
-    lab.open(lab.write("panel.ipynb", SETUP, "%db panel"))
-    lab.run_all()
+    lab.show("panel.ipynb", SETUP, "%db panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "chore").wait_for()

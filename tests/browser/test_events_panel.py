@@ -19,8 +19,7 @@ _ = hub.events.publish("workflow.created", "release notes", correlation_id="orde
 @pytest.fixture
 def panel(lab):
     """Open a notebook with an events panel, and return the panel's element."""
-    lab.open(lab.write("events.ipynb", SETUP, "%events panel"))
-    lab.run_all()
+    lab.show("events.ipynb", SETUP, "%events panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "release notes").wait_for()

@@ -26,8 +26,7 @@ PNG = (
 @pytest.fixture
 def panel(lab):
     """Open a notebook with a files panel, and return the panel's element."""
-    lab.open(lab.write("files.ipynb", f"PNG = {PNG!r}\n{SETUP}", "%files panel"))
-    lab.run_all()
+    lab.show("files.ipynb", f"PNG = {PNG!r}\n{SETUP}", "%files panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "README.md").wait_for()

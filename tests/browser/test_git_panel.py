@@ -40,8 +40,7 @@ Path("notes <b>.md").write_text("# Notes\\n\\n<img src=x onerror=alert(1)>\\n")"
 @pytest.fixture
 def panel(lab):
     """Open a notebook with a git panel, and return the panel's element."""
-    lab.open(lab.write("git.ipynb", SETUP, "%git panel"))
-    lab.run_all()
+    lab.show("git.ipynb", SETUP, "%git panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "parser.py").wait_for()

@@ -32,8 +32,7 @@ for name in ("db", "cache", "events", "queue", "files", "git", "workflow", "agen
 @pytest.fixture
 def panel(lab):
     """Open a notebook with a database panel, and return the panel's element."""
-    lab.open(lab.write("keys.ipynb", SETUP, "%db panel"))
-    lab.run_all()
+    lab.show("keys.ipynb", SETUP, "%db panel")
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     rows(element).get_by_role("row").filter(has_text="chore 1").first.wait_for()

@@ -57,8 +57,7 @@ threading.Thread(target=feed, daemon=True).start()"""
 def panel(lab):
     """Open a notebook with a queue panel, and return the panel's element."""
     lab.page.set_viewport_size({"width": 1280, "height": 1250})
-    lab.open(lab.write("queue.ipynb", SETUP, "%queue panel"))
-    assert lab.run_all(), lab.cell_output_text(0)
+    assert lab.show("queue.ipynb", SETUP, "%queue panel"), lab.cell_output_text(0)
     element = lab.page.locator(".agentnb-panel")
     element.wait_for()
     row(element, "scaffold-tasks").wait_for()
