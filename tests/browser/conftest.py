@@ -23,6 +23,12 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# anywidget gives up a widget whose script was not read within two seconds. A machine that runs six
+# processes of tests may take longer, and no test is about that.
+PATIENCE = """
+const timeout = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = milliseconds => timeout(60 * milliseconds);
+"""
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +85,7 @@ class Browser:
             reduced_motion="reduce",
         )
         self._open.callback(context.close)
+        context.add_init_script(PATIENCE)
         return context
 
     def leave_page(self):
