@@ -16,7 +16,19 @@ import socket
 import sys
 from pathlib import Path
 
-IMPORTED = ["ipykernel.kernelapp", "ipykernel.zmqshell", "huey", "redis", "sqlalchemy"]
+IMPORTED = [
+    "IPython.core.completerlib",
+    "alembic.command",
+    "huey",
+    "ipykernel.kernelapp",
+    "ipykernel.zmqshell",
+    "msgspec",
+    "psygnal",
+    "redis",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.orm",
+    "watchfiles",
+]
 
 
 def serve(path):
