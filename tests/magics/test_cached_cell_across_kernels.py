@@ -27,7 +27,7 @@ number
 SLOW = """%%cache slow
 import time
 with open("runs", "a") as _file: _file.write("x")
-for _ in range(100):
+for _ in range(1_000):
     if __import__("os").path.exists("go"): break
     time.sleep(0.1)
 print("done")
