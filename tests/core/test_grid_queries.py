@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from agentnb.core.codec.tagged import dump, load
 from agentnb.core.db import Database, Result
-from agentnb.core.db.result import Preview
+from agentnb.core.db.result import ArrowResult, Preview
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UsageError
 from agentnb.core.grid import Filter, Sort, View, open_grid
 
@@ -62,6 +63,16 @@ def test_a_cut_result_shows_neither_its_values_nor_those_of_its_caller(lite):
     scope["most"] = 3
     assert cut.origin.params == {"most": 50}
     assert "50" not in repr(cut.origin)
+    assert open_grid(cut, database=lite).total == 50
+
+
+def test_a_cut_result_that_is_kept_elsewhere_is_kept_without_its_values(lite):
+    sql = f"select i from ({COUNTED}\n) where :token <> 'another'"
+    cut = lite.query(sql, {"most": 50, "token": "s3cret"}, preview=2)
+    kept = dump(cut)
+    assert b"s3cret" not in kept
+    grid = open_grid(load(kept), database=lite)
+    assert (grid.engine, len(grid.page(View()).rows)) == ("rows", 2)
     assert open_grid(cut, database=lite).total == 50
 
 
@@ -234,6 +245,23 @@ def test_many_threads_look_at_arrow_data_until_the_grid_is_closed():
         grid.summaries()
         grid.close()
         assert {one.result() for one in found} == {"this grid is closed"}
+
+
+def test_rows_of_many_batches_are_told_apart_near_and_far():
+    pa = pytest.importorskip("pyarrow")
+    batches = [list(range(start + 999, start - 1, -1)) for start in range(0, 12_000, 1_000)]
+    numbers = pa.chunked_array([*batches[:5], [], *batches[5:]])
+    texts = pa.array([f"row {n.as_py()}" for n in numbers])
+    with open_grid(ArrowResult(pa.table({"n": numbers, "name": texts}))) as grid:
+        for offset in (0, 1_500, 4_990, 9_980):
+            page = grid.page(View(Sort(0), (Filter(1, "contains", "row"),), offset, 20))
+            assert page.rows == tuple((str(n), f"row {n}") for n in range(offset, offset + 20))
+        assert grid.page(View(filters=(Filter(0, "between", 3_000, 3_001),))).rows == (
+            ("3001", "row 3001"), ("3000", "row 3000"),
+        )  # fmt: skip
+        assert grid.page(View(offset=11_999)).rows == (("11000", "row 11000"),)
+        with pytest.raises(UsageError, match="while the rows are sorted"):
+            grid.page(View(Sort(0), offset=9_981))
 
 
 def test_no_rows_and_hundreds_of_columns_are_touched_by_duckdb_too():
