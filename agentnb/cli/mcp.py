@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import socket
@@ -41,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     from agentnb.core.extras import require
 
     require(("mcp",), "agentnb mcp", service="mcp", pip=f"{sys.executable} -m pip")
+    import asyncio  # here and below: the other commands need not load it
+
     import agentnb
     from agentnb.core import services
     from agentnb.core.mcp.server import ToolServer
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _serve_http(hub: Hub, server: ToolServer, port: int) -> None:
+    import asyncio
+
     token, about = _token(hub)
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,6 +104,8 @@ def _token(hub: Hub) -> tuple[str, str]:
 
 async def _until_stopped(serving: Coroutine[object, object, None]) -> None:
     """Await a server, which SIGTERM ends like the end of its input."""
+    import asyncio
+
     task = asyncio.ensure_future(serving)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with suppress(asyncio.CancelledError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +23,8 @@ _LONG_ENOUGH = 16
 
 def run(options: argparse.Namespace) -> int:
     """Serve until stopped; return the exit code."""
+    import asyncio  # here and below: the other commands need not load it
+
     import agentnb
     from agentnb.core.websocket import EventServer
 
@@ -108,6 +109,8 @@ def _read(file: str) -> str:
 
 
 async def _serve(server: EventServer, home: Path, token: str, about: str) -> None:
+    import asyncio
+
     from agentnb.core.websocket.running import noted
 
     stopped = asyncio.Event()

@@ -356,3 +356,17 @@ def test_lab_ends_when_its_process_is_told_to(lab):
     address(process, log)
     process.send_signal(signal.SIGTERM)
     assert process.wait(120) == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        ("import agentnb.cli.parser", ["asyncio", "sqlalchemy", "redis"]),
+        ("import agentnb.core.workflow.migrating", ["sqlalchemy.orm", "alembic"]),
+    ],
+    ids=["parser", "workflow"],
+)
+def test_a_command_loads_only_what_it_needs(code, left):
+    code = f"{code}, sys; print([one for one in {left} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
