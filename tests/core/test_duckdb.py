@@ -160,7 +160,11 @@ HIDDEN = [
     "import database 'kept'", "pragma import_database('kept')",
     "from histogram_values('sta' || 'te/agentnb.csv', secret)",
     "from ok, histogram('sta' || 'te/agentnb.csv', secret)", "from read_text('stat?\\*.csv')",
-    'create macro m(p) as table from read_text("p")', "from 'FILE:state/agentnb.csv'",
+    'create macro m(p) as table select * from read_text("p")', "from 'FILE:state/agentnb.csv'",
+    "from register_external_resource('a', 'b', map{}, 'c', 'd', 'e')",
+    "call add_grammar_extension('x')", "from pandas_scan('1')",
+    "update ok set a = secret from 'state/agentnb.csv'", "show 'state/agentnb.csv'",
+    "create type e as enum (from 'state/agentnb.csv')", "copy 'state/agentnb.csv' to 'o.csv'",
 ]  # fmt: skip
 
 

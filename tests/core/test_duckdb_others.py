@@ -49,6 +49,7 @@ READS = [
     ("select o.eur from prod.orders as o join df using (id)", [(7.5,)]),
     ("select name, note from hub.task join prod.task using (id)", [("a", "p")]),
     ("select prod.task.note, hub.task.name from hub.task, prod.task", [("p", "a")]),
+    ("select prod.task.id + hub.task.id from hub.task, prod.task", [(2,)]),
     ('select a from "prod"."Odd ""name"', [(7,)]),
     ('select name from "default".task', [("a",)]),
     ("select sum(eur) from (select * from prod.orders) where id in (select id from hub.task)",

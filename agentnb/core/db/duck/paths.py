@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Paths", "in_from", "paths_of", "plain"]
 
-# They run SQL that is given as text or in files, or write a log of all statements.
+# They run SQL that is given as text or in files, reach memory or programs, change the grammar, or
+# write a log of all statements.
 _REFUSED = frozenset({
     "query", "json_execute_serialized_sql", "import_database", "enable_logging",
+    "arrow_scan", "arrow_scan_dumb", "pandas_scan", "python_arrow_scan", "python_map_function",
+    "add_grammar_extension", "remove_grammar_extension", "create_external_resource",
+    "register_external_resource", "register_external_resource_type",
 })  # fmt: skip
 # Functions of tables whose arguments are values and may be computed.
 _OF_VALUES = frozenset({
