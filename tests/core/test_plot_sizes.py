@@ -183,6 +183,7 @@ def test_short_numbers_stay_what_they_are_in_tooltips():
     (1, "2026-01-01 00:00:00.000", "2026-01-01 01:00:00.000"),
     (24 * 300, "2026-01-01 00:00", "2026-10-28 00:00"),
     (24 * 30_000, "2026-01-01", "2108-02-21"),
+    (24 * 30_000 + 20, "2026-01-01", "2108-02-21"),
 ])  # fmt: skip
 def test_a_tooltip_has_a_time_as_exactly_as_it_was_kept(hours, first, last):
     rows = [(START, 1), (START + dt.timedelta(hours=hours), 2)]
