@@ -59,6 +59,20 @@ def test_the_next_test_finds_the_page_without_notebooks_kernels_or_theme(lab, la
     assert lab.cell_output_text(0) == "'written again'"
 
 
+def test_a_notebook_that_is_shown_again_has_nothing_of_the_test_before(lab):
+    look = "import os\nglobals().get('x'), os.environ.get('LEFT'), os.getcwd() == '/'"
+    assert lab.show("kept.ipynb", look)
+    process = "print(__import__('os').getpid())"
+    kernel = lab.execute(process)
+    lab.execute("x = 1; import os; os.environ['LEFT'] = 'here'; os.chdir('/')")
+    lab.add_cell("'left'")
+    lab.leave(keep=True)
+    assert lab.show("kept.ipynb", look)
+    assert lab.cell_output_text(0) == "(None, None, False)"
+    expect(lab.page.locator(".jp-Notebook .jp-Cell")).to_have_count(1)
+    assert lab.execute(process) == kernel  # or nothing was kept
+
+
 def test_a_notebook_is_reopened_as_it_was_saved_without_a_kernel(lab, lab_server):
     name = lab.write("saved.ipynb", "print('kept')")
     lab.open(name)
