@@ -194,6 +194,9 @@ def test_a_tooltip_has_a_time_as_exactly_as_it_was_kept(hours, first, last):
     bins = Result(["a", "b"], rows).plot("a", color="b").spec
     assert values(bins)[0]["moment"].startswith(f"{first} to ")
     assert [one["field"] for one in bins["encoding"]["tooltip"]] == ["moment", "y", "color"]
+    # Without both, Vega-Lite draws lines where bars should stand.
+    assert bins["encoding"]["x2"] == {"field": "end"}
+    assert bins["encoding"]["x"]["bin"] == {"binned": True}
 
 
 def test_bars_of_colors_are_stacked_within_the_drawing():
