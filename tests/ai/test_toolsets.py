@@ -106,7 +106,6 @@ def test_what_is_no_source_of_tools_and_a_server_that_is_away_are_refused(hub):
 
 
 def test_the_toolset_of_pydantic_ai_itself_is_durable_but_has_no_approvals(hub, serve, chat_api):
-    pytest.importorskip("fastmcp", reason='pip install "pydantic-ai-slim[mcp]"')
     from fastmcp.client.transports import StdioTransport
     from pydantic_ai.mcp import MCPToolset
 
