@@ -19,12 +19,13 @@ from agentnb.core.errors import UnavailableError
 
 from .api_server import says
 
-# Spans and contexts, locks, folders; and those that raise another error for the block's.
+# Spans and contexts, locks, folders, files that go when they are not kept; and those that raise
+# another error for the block's.
 _OTHERS = {
     *("_Use.__exit__", "Span.__exit__", "_Guard.__exit__", "OpeningLock.__exit__"),
     *("Entry.__exit__", "Watchdog.__exit__", "_Watching.__exit__", "_Loan.__exit__"),
     *("OpenSpan.__exit__", "Streaming.__exit__", "_Set.__exit__", "insert.__exit__"),
-    *("FrozenClock.__exit__", "Unit.__exit__"),
+    *("FrozenClock.__exit__", "Unit.__exit__", "Target.__exit__"),
     *("Call.__exit__", "Explained.__exit__", "Translated.__exit__"),
     *("AwaitedTransaction.__aexit__", "InlineWorker.__exit__", "Signals.__exit__"),
 }

@@ -34,6 +34,7 @@ STARTS = {
     "os": {"system", "popen", "posix_spawn", "posix_spawnp"}
     | {f"{way}{how}" for way in ("exec", "spawn") for how in ("v", "ve", "vp", "vpe", "l", "le")},
 }
+OF_A_LOOP = {"subprocess_exec", "subprocess_shell"}  # which any variable may hold
 
 
 def starts(tree):
@@ -44,7 +45,7 @@ def starts(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
             module = owner.id if isinstance(owner, ast.Name) else ""
-            if node.func.attr in STARTS.get(module, ()):
+            if node.func.attr in STARTS.get(module, set()) | OF_A_LOOP:
                 yield node.func.attr
             if any(each.arg == "as_process" for each in node.keywords):
                 yield "execute"
