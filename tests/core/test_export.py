@@ -9,7 +9,7 @@ import gzip
 import json
 import os
 import resource
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentnb.core.db import Database
+from agentnb.core.db.backend import Watch
 from agentnb.core.db.result import ArrowResult, Preview, Result
 from agentnb.core.db.sources import read
+from agentnb.core.db.text import scan
 from agentnb.core.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -31,6 +33,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.export import Target, export, form_of
+from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
 pa = pytest.importorskip("pyarrow")
@@ -315,6 +318,29 @@ def test_the_time_out_stops_an_export_and_leaves_nothing(tmp_path, request, kind
         request.getfixturevalue(kind).export(sql, tmp_path / "n.csv", timeout=0.3)
     assert names(tmp_path) == []
     assert request.getfixturevalue(kind).query("select 1").scalar() == 1
+
+
+@pytest.mark.parametrize("kind", ["db", "duck"])
+def test_the_time_is_that_of_the_whole_where_each_part_comes_soon(request, kind):
+    class Late(Deadline):
+        __slots__ = ()
+        is_over = False
+
+        @property
+        def expired(self):
+            return self.is_over
+
+    numbers = NUMBERS if kind == "db" else "select range as n from range(10000000)"
+    executor = request.getfixturevalue(kind)
+    for arrow in (False, True):
+        Late.is_over = False
+        parts = executor._chunks(scan(numbers), {}, 10, Watch(Late(600)), arrow=arrow)
+        with closing(parts):
+            assert len(next(part for part in parts if part)) == 10
+            Late.is_over = True  # as what was done with the part took that long
+            with pytest.raises(DeadlineExceeded) as caught:
+                next(parts)
+        assert "timeout=" in caught.value.hint
 
 
 @contextmanager

@@ -389,6 +389,9 @@ class Executor:
                     for columns, found in self.access.backend.stream(*given)
                 )
             for part in parts:
+                # Each part may come soon, and what is done with it may take long.
+                if watch.over:
+                    raise watch.error()
                 span.note(rows=(rows := rows + len(part)))
                 yield part
             self.access.settle(connection)
