@@ -17,8 +17,9 @@ import pytest
 
 import agentnb
 from agentnb.core.cache import Cache
-from agentnb.core.cache.files import ValueFiles
+from agentnb.core.cache.files import Pointer, ValueFiles
 from agentnb.core.cache.outcome import CellOutcome
+from agentnb.core.codec.errors import ClassMissingError
 from agentnb.core.errors import UsageError
 from agentnb.core.redis import RedisClient
 from tests.waiting import until
@@ -220,11 +221,52 @@ def test_a_pointer_to_another_file_or_none_counts_as_missing(make, redis, damage
         assert not file.is_symlink()
 
 
+BYTES = np.random.default_rng(1).bytes(1_200_007)
+FLIPPED = {
+    "a bit": {0: 1},
+    "a byte": {4103: 255},
+    "the end": {1_200_006: 128},
+    "two blocks": {4103: 128, 8199: 128},
+}
+
+
+@pytest.mark.parametrize("damage", [*FLIPPED, "blocks moved", "a block of zeros"])
+@pytest.mark.parametrize("summed", [True, False])
+def test_damage_that_leaves_the_size_is_found_by_sums_and_by_the_digest(tmp_path, damage, summed):
+    values = ValueFiles(tmp_path / "cache", limit=100 * MB)
+    pointer = values.put(BYTES)
+    assert len(pointer.sums) == 32
+    pointer = Pointer.read(pointer.write() if summed else pointer._replace(sums=b"").write())
+    assert values.get(pointer) == BYTES
+    data = bytearray(BYTES)
+    for at, bits in FLIPPED.get(damage, {}).items():
+        data[at] ^= bits
+    if damage == "blocks moved":
+        data[:4096], data[4096:8192] = data[4096:8192], data[:4096]
+    elif damage == "a block of zeros":
+        data[40_960:45_056] = bytes(4096)
+    next((tmp_path / "cache").iterdir()).write_bytes(data)
+    with pytest.raises(ClassMissingError, match="is damaged"):
+        ValueFiles(tmp_path / "cache", limit=100 * MB).get(pointer)
+
+
+def test_values_are_read_in_a_process_without_numpy_and_written_there(tmp_path, monkeypatch):
+    values = ValueFiles(tmp_path / "cache", limit=100 * MB)
+    summed = values.put(BYTES)
+    with monkeypatch.context() as patched:
+        patched.delitem(sys.modules, "numpy")
+        other = ValueFiles(tmp_path / "cache", limit=100 * MB)
+        plain = other.put(BYTES)
+        assert (plain.digest, plain.sums) == (summed.digest, b"")
+        assert other.get(summed) == BYTES
+    assert ValueFiles(tmp_path / "cache", limit=100 * MB).get(plain) == BYTES
+
+
 def test_a_process_that_is_killed_while_it_writes_leaves_no_half_value(tmp_path):
     folder = tmp_path / "cache"
     code = f"""if True:
         import os, pathlib
-        from agentnb.core.cache.files import ValueFiles
+        from agentnb.core.cache.files import Pointer, ValueFiles
         values = ValueFiles(pathlib.Path({str(folder)!r}), limit=10**9)
         while True:
             values.put(os.urandom(30_000_000))
