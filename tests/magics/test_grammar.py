@@ -172,6 +172,31 @@ def test_what_follows_two_dashes_is_handed_on_as_it_is():
     assert (error.message, error.hint) == ("%events list takes nothing behind --", "%events list")
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("list   # all of them, --all too", ["list"]),
+        ("list --all # `it's` {open", ["list", "--all"]),
+        ("publish #7 # 1", ["publish", "#7"]),
+        ("publish a #", ["publish", "a", "#"]),
+        ("publish a '# 1'", ["publish", "a", "# 1"]),
+        ('publish a {"b": "# 1"} # c', ["publish", "a", '{"b": "# 1"}']),
+        ("publish a # b\n1", ["publish", "a", "1"]),
+    ],
+)
+def test_a_comment_goes_from_a_hash_and_a_space_to_the_end_of_its_line(line, found):
+    assert [word.text for word in words(line)[0]] == found
+
+
+def test_a_verb_with_a_comment_is_the_verb_and_a_comment_alone_is_an_empty_line():
+    assert SQL.parse("begin   # what follows is one transaction", {}).verb == "begin"
+    assert SQL.parse("begin # one\ninsert into t values (1)", {}).verb is None
+    assert CHANNEL.parse("list # of 3", {}).words == []
+    call = CHANNEL.parse("--all   # of them", {})
+    assert (call.verb, call.text, call.options) == (None, "", {"all": True})
+    assert SQL.parse("select 1 # 2", {}).text == "select 1 # 2"
+
+
 def test_a_wrong_number_of_arguments_is_told_with_the_usage():
     error = fails(CHANNEL, "publish tasks")
     assert str(error) == "%events publish takes CHANNEL JSON, not 1 argument"

@@ -44,10 +44,10 @@ def _blocks(language):
 
 
 def lines_of(text):
-    """Yield the lines of magics, without the assignment before and the comment behind."""
+    """Yield the lines of magics, without the assignment before."""
     for line in text.splitlines():
         if found := re.match(r"(?:\w+ = )?%%?(\w+)\b ?(.*)", line):
-            yield found[1], re.sub(r"\s+# .*", "", found[2])
+            yield found[1], found[2]
 
 
 def first_line_only(grammar):

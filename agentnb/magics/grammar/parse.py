@@ -11,7 +11,7 @@ from agentnb.core.errors import UsageError, did_you_mean
 from agentnb.core.ranges import OutsideError
 from agentnb.magics.grammar.help import help_of, help_of_verb
 from agentnb.magics.grammar.verbs import HELP, QUIET, Call, Option, Verb
-from agentnb.magics.grammar.words import BIND, Word, each_word, word_at, words
+from agentnb.magics.grammar.words import BIND, Word, each_word, is_comment, word_at, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +92,8 @@ class Grammar:
         """
         options, at = self._leading(line, namespace)
         call = Call(options=options, text=line[at:].strip(), namespace=namespace)
+        if is_comment(call.text) and (self.bare or not self.free):
+            call.text = ""
         if not call.text:
             return call
         verb = self._verb(line, at, namespace)

@@ -1,4 +1,4 @@
-"""A line as words: split as a shell would, JSON and ``:name`` kept."""
+"""A line as words: split as a shell would, JSON and ``:name`` kept, a comment left out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,21 @@ from agentnb.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BIND", "PLAIN", "Word", "each_word", "is_word", "json_at", "word_at", "words"]
+__all__ = [
+    "BIND",
+    "PLAIN",
+    "Word",
+    "each_word",
+    "is_comment",
+    "is_word",
+    "json_at",
+    "word_at",
+    "words",
+]
 
 BIND = re.compile(r":[^\W\d]\w*(?:\.[^\W\d]\w*)*(?=\s|\Z)")
-_BARE = re.compile(r"""[^\s'"{\[:-][^\s'"]*""")
+_BARE = re.compile(r"""(?!\#\Z)[^\s'"{\[:-][^\s'"]*""")
+_COMMENT = re.compile(r"#[^\S\n][^\n]*")  # as examples have it: `#7` and a `#` at the end are words
 PLAIN = re.compile(r"""[^\s'"]+""")
 _BRACED = re.compile(r"\{(?P<name>[^\W\d]\w*)\}(?P<rest>[^\s'\"]*)")
 _QUOTE = re.compile("""['"]""")
@@ -36,12 +47,16 @@ class Word:
 def words(text: str, *, start: int = 0, service: str = "magic") -> tuple[list[Word], str | None]:
     """Split a text into words up to ``--``; return them and the rest.
 
+    A comment goes from ``#`` and a space to the end of its line.
+
     Examples
     --------
     >>> [w.text for w in words('add q {"a": [1, 2]} "two words" --delay 5')[0]]
     ['add', 'q', '{"a": [1, 2]}', 'two words', '--delay', '5']
     >>> words("run image -- pytest -q 'a b'")[1]
     "pytest -q 'a b'"
+    >>> [w.text for w in words("pause mail   # until it is mended")[0]]
+    ['pause', 'mail']
 
     Raises
     ------
@@ -70,16 +85,28 @@ def each_word(text: str, *, start: int = 0, service: str = "magic") -> Iterator[
         if text.startswith("--", at) and (at + 2 == len(text) or text[at + 2].isspace()):
             yield Word("--", at, len(text), "rest", text[at + 3 :])
             return
+        if comment := _COMMENT.match(text, at):
+            at = comment.end()
+            continue
         word = word_at(text, at, service=service)
         yield word
         at = word.end
 
 
+def is_comment(text: str) -> bool:
+    """Return whether a text is a comment of one line, and nothing else.
+
+    >>> is_comment("# the newest"), is_comment("#7"), is_comment("mail # late")
+    (True, False, False)
+    """
+    return _COMMENT.fullmatch(text) is not None
+
+
 def is_word(text: str) -> bool:
     """Return whether a text is one word as it is, without quotes.
 
-    >>> is_word("user:7"), is_word("two words"), is_word("--ttl")
-    (True, False, False)
+    >>> is_word("user:7"), is_word("two words"), is_word("--ttl"), is_word("#")
+    (True, False, False, False)
     """
     return text.isprintable() and _BARE.fullmatch(text) is not None
 
