@@ -26,10 +26,12 @@ class Budget:
     reached: the last answer may exceed it, no other request follows. Each request that is under
     way reserves the tokens and dollars of the largest answer so far. A request that would not fit
     beside those waits until one of them has ended; before the first answer is there, all others
-    wait for it. Requests of one worker process never exceed ``requests``, and exceed ``tokens``
-    and ``cost`` only by answers that are larger than all before. Requests of other worker
-    processes at the same time count for the budget of a workflow once they are answered. An answer
-    that is kept from an earlier attempt is no request.
+    wait for it. One that is made within another, as by a model that asks an agent, does not wait,
+    since the other waits for it; it is refused where no request is left beside those under way.
+    Requests of one worker process never exceed ``requests``, and exceed ``tokens`` and ``cost``
+    only by answers that are larger than all before, or made within others. Requests of other
+    worker processes at the same time count for the budget of a workflow once they are answered. An
+    answer that is kept from an earlier attempt is no request.
 
     Parameters
     ----------
@@ -87,12 +89,22 @@ class Budget:
             (self.tokens, used.tokens, expected.tokens),
             (self.cost, used.cost or 0.0, expected.cost or 0.0),
         ):
-            if most is not None and (not each or spent + (under_way + 1) * each > most):
+            if most is not None and spent + (under_way + 1) * each > most:
                 return False
-        return True
+        # Before the first answer nobody knows what one takes of these.
+        return used.requests > 0 or (self.tokens is None and self.cost is None)
 
-    def check(self, used: Usage, name: str) -> None:
+    def check(self, used: Usage, name: str, under_way: int = 0) -> None:
         """Refuse a request where the budget is used up, or where nobody can say if it is.
+
+        Parameters
+        ----------
+        used
+            The use of those that were answered.
+        name
+            The name of the task, or the id of the workflow.
+        under_way
+            The number of others that it cannot wait for.
 
         Raises
         ------
@@ -108,7 +120,7 @@ class Budget:
                 "workflow.retry() (%workflow retry WORKFLOW), which pays nothing again",
             )
         for what, most, spent in (
-            ("requests", self.requests, used.requests),
+            ("requests", self.requests, used.requests + under_way),
             ("tokens", self.tokens, used.tokens),
             ("dollars", self.cost, used.cost or 0.0),
         ):

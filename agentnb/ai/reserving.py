@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakValueDictionary
 
@@ -68,6 +69,10 @@ def _larger(one: Usage, other: Usage) -> Usage:
     return Usage(1, max(one.tokens, other.tokens), cost=max(costs, default=None))
 
 
+_AROUND: ContextVar[Request | None] = ContextVar("agentnb_request", default=None)
+"""The request with a budget that code runs within; it may have ended."""
+
+
 class Request:
     """A request to a model, within the budgets of its task.
 
@@ -82,6 +87,10 @@ class Request:
     ----------
     usage
         The use that its answer has told of; None before that.
+    is_under_way
+        Whether it has begun and has not ended.
+    around
+        The request under way that it is made within; None if there is none.
     """
 
     def __init__(self, ctx: Context, budgets: tuple[Budget, ...]) -> None:
@@ -94,7 +103,10 @@ class Request:
         for one in budgets:
             name = f"{one.of} {ctx.task.id if one.of == 'task' else ctx.task.workflow_id}"
             self._all[one.of] = runs.reservations.setdefault(one.of, Reservations.of(name))
-        self._is_begun = False
+        self.is_under_way = False
+        self.around = _AROUND.get()
+        while self.around is not None and not self.around.is_under_way:
+            self.around = self.around.around
 
     async def begin(self) -> None:
         """Reserve the request; wait for others where the budgets may not hold all of them.
@@ -106,6 +118,8 @@ class Request:
         """
         while (waiting := await self._refused()) is not None:
             await asyncio.wrap_future(waiting)
+        if self._budgets:
+            _AROUND.set(self)
 
     async def _refused(self) -> Future[None] | None:
         """Reserve the request and return None, or return what ends with a request under way."""
@@ -119,9 +133,12 @@ class Request:
             if self._ended() != before:  # its use may not be among what was read
                 waiting.set_result(None)
                 return waiting
+            # One that waited for the request around it would wait for ever.
+            waits = self.around is None
             for budget in self._budgets:
-                budget.check(used[budget.of], self._names[budget.of])
-            for budget in self._budgets:
+                under_way = 0 if waits else self._all[budget.of].under_way
+                budget.check(used[budget.of], self._names[budget.of], under_way)
+            for budget in self._budgets * waits:
                 others = self._all[budget.of]
                 use = used[budget.of]
                 if not budget.fits(use, others.under_way, others.expected(use)):
@@ -129,7 +146,7 @@ class Request:
                     return waiting
             for one in self._all.values():
                 one.under_way += 1
-            self._is_begun = True
+            self.is_under_way = True
             return None
 
     def _ended(self) -> list[int]:
@@ -137,7 +154,8 @@ class Request:
 
     def end(self) -> None:
         """Give back the reservation, once the use is recorded or the request has failed."""
-        if self._is_begun:
+        if self.is_under_way:
+            self.is_under_way = False
             with Reservations.lock:
                 for one in self._all.values():
                     one.end(self.usage)

@@ -161,6 +161,39 @@ def test_the_time_in_which_a_request_waits_for_others_is_none_of_its_own(flows):
     assert run(flows, agent).result == {"t": ["slow", "word"]}
 
 
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [(Budget(tokens=9000), "word"), (Budget(requests=2), "word"), (Budget(requests=1), "1 of 1")],
+)
+def test_a_request_within_another_one_does_not_wait_for_it(flows, budget, words):
+    def bot(model, name):
+        return Agent(
+            model, name=name, capabilities=[Durability(budget=[budget], timeout=20, stream=None)]
+        )
+
+    inner = bot(TestModel(custom_output_text="word"), "inner")
+
+    async def ask_inner(messages, info):
+        first = (await inner.run("hi")).output
+        return ModelResponse([TextPart(first)])
+
+    outer = bot(FunctionModel(ask_inner), "outer")
+
+    async def agent(task, ctx):
+        return (await outer.run("hi")).output
+
+    made = run(flows, agent, attempts=1)
+    assert words in str(made.result if words == "word" else made.task("t").error)
+
+
+def test_requests_that_cost_nothing_run_at_once():
+    """One waits for the first answer; then it is known that each takes nothing."""
+    budget = Budget(cost=0.5)
+    assert not budget.fits(Usage(), 1, Usage(1))
+    assert budget.fits(Usage(1, 9, cost=0.0), 1, Usage(1, 9, cost=0.0))
+    assert not budget.fits(Usage(1, 9, cost=0.2), 1, Usage(1, 9, cost=0.2))
+
+
 def test_a_request_that_failed_takes_nothing_of_the_budget(flows, serve, chat_api):
     answers = iter([chat_api.Answer(status=500), "word"])
     api = serve(lambda _: next(answers))
