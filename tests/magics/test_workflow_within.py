@@ -37,6 +37,22 @@ def test_a_workflow_is_made_and_undone_with_the_rows_of_the_open_transaction(run
     assert len(hub.workflows.list()) == 2
 
 
+def test_a_key_of_an_earlier_workflow_makes_none_and_says_so(run, hub):
+    run("%db begin")
+    first = str(run(CELL.format(" --key k")))
+    assert str(run(CELL.format(" --key k"))) == first  # the one of this transaction
+    assert "is made within the open transaction" in first
+    run("%db commit")
+    hub.workflows.cancel(first.split()[1])
+    run("%db begin")
+    said = str(run(CELL.format(" --key k")))
+    assert said.startswith(
+        f"key k is workflow {first.split()[1]} (cancelled), which was made before"
+    )
+    run("%db rollback")
+    assert len(hub.workflows.list()) == 1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [(" --run", "--run cannot see the workflow"), (" --every 60", "a schedule does not belong")],

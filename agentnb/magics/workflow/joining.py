@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import NotFoundError, UsageError
 from agentnb.magics.base import Message
 
 if TYPE_CHECKING:
@@ -68,6 +69,13 @@ def make_within(
         )
     with held.used() as transaction:
         made = workflows.create(call.arguments[0], tasks, transaction=transaction, **given)
+        with suppress(NotFoundError):  # nobody sees one that this transaction has made
+            if "key" in given:
+                earlier = workflows.get(made.id)
+                return Message(
+                    f"key {earlier.key} is workflow {earlier.id} ({earlier.state}), which was made "
+                    f"before the open transaction of {name}: nothing was made"
+                )
     return Message(
         f"workflow {made.id} is made within the open transaction of {name}: "
         "%db commit makes it last, %db rollback undoes it"
