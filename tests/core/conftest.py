@@ -417,11 +417,19 @@ def make_socket(request):
         one.disconnect(1.0)
 
 
-@pytest.fixture
-def den(tmp_path, plain_git, closed_server):
-    from .git_den import Den
+@pytest.fixture(scope="session")
+def den_pattern(tmp_path_factory):
+    """Return the folder of what each den is a copy of; the first den fills it."""
+    return tmp_path_factory.mktemp("den")
 
-    made = Den(tmp_path, plain_git)
+
+@pytest.fixture
+def den(tmp_path, plain_git, closed_server, den_pattern):
+    from .git_den import Den, make_pattern
+
+    if not (den_pattern / "repo").exists():
+        make_pattern(den_pattern, plain_git)
+    made = Den(tmp_path, plain_git, den_pattern)
     made.closed_url = closed_server
     return made
 

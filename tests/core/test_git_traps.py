@@ -312,7 +312,19 @@ TRAPS = [
 ]
 
 
-@pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
+# Traps that can be set in one repository, for they change no setting of each other, and how many
+# steps of the tour are refused there: no more than with each of them alone, so that none keeps
+# another from the step that springs it.
+TOGETHER = [
+    (3, receive_pack, hooks_of_the_remote, external_diff, text_conversion, aliases_and_editors),
+    (3, submodule, hooks_of_the_remote_by_its_settings, hooks_elsewhere, diff_command, upload_pack),
+    (3, text_conversion_of_history, hooks, monitor, signing),
+    (9, credential_helper, credential_helper_of_a_url, ask_pass),
+]
+ALONE = [trap for trap in TRAPS if not any(trap in traps for _, *traps in TOGETHER)]
+
+
+@pytest.mark.parametrize("trap", ALONE, ids=lambda trap: trap.__name__)
 def test_a_trap_that_springs_on_git_does_not_spring_on_agentnb(den, trap, monkeypatch):
     # Where git would look for a name that no config has: nothing of this machine's own.
     monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
@@ -320,6 +332,18 @@ def test_a_trap_that_springs_on_git_does_not_spring_on_agentnb(den, trap, monkey
     den.canary.unlink(missing_ok=True)
     everything(GitManager(den.path, timeout=20))
     assert den.sprung == ""
+
+
+@pytest.mark.parametrize("row", TOGETHER, ids=lambda row: "-".join(one.__name__ for one in row[1:]))
+def test_traps_that_are_set_together_do_not_spring_on_agentnb(den, row, monkeypatch):
+    monkeypatch.setenv("GIT_TERMINAL_PROMPT", "0")
+    expected, *traps = row
+    for trap in traps:
+        trap(den)
+    den.canary.unlink(missing_ok=True)
+    refused = everything(GitManager(den.path, timeout=20))
+    assert den.sprung == ""
+    assert refused <= expected
 
 
 @pytest.mark.parametrize("trap", TRAPS, ids=lambda trap: trap.__name__)
