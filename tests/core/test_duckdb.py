@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import threading
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 
 import pandas as pd
@@ -16,6 +17,7 @@ import pytest
 import agentnb
 from agentnb.core.db import Database
 from agentnb.core.db.duck import DuckLimits
+from agentnb.core.db.duck.paths import plain
 from agentnb.core.errors import (
     ConfigError,
     NotFoundError,
@@ -165,6 +167,10 @@ HIDDEN = [
     "call add_grammar_extension('x')", "from pandas_scan('1')",
     "update ok set a = secret from 'state/agentnb.csv'", "show 'state/agentnb.csv'",
     "create type e as enum (from 'state/agentnb.csv')", "copy 'state/agentnb.csv' to 'o.csv'",
+    "from read_text('.env\0')", "copy (select 1) to '.git/new\0.csv'", "attach 'state/x.duckdb\0'",
+    r"from read_text(E'.\env')", r"from read_csv(E'state/agentnb.cs\v')",
+    r"copy (select 1) to E'.en\v'", "from 'state/agentnb.cs'\n'v'", "from E'state/agentnb.cs'\n'v'",
+    "select E'a'\n'\\'', (select content from read_text('.env')) --'",
 ]  # fmt: skip
 
 
@@ -194,16 +200,38 @@ OUTSIDE = [
     "set log_query_path = '../project2/log'", "pragma profiling_output = '../project2/p'",
     "from 'http://127.0.0.1:9/x.csv'", "load sqlite", "install httpfs", "load spatial",
     "export database '../project2/all'", "from read_csv('*.csv')",
+    "from read_text('{place}/../project2/out.csv\0/../../{name}/ok.csv')",
+    "copy (select 1) to '{place}/../project2/new\0/../../{name}/ok.csv'",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("sql", OUTSIDE)
 def test_what_is_outside_of_the_folders_is_never_reached(confined, place, sql):
+    sql = sql.replace("{place}", str(place)).replace("{name}", place.name)
     with pytest.raises((UsageError, QueryRejected)) as caught:
         confined.query(sql)
     assert "CANARY" not in str(caught.value)
     assert caught.value.hint or "pragma" in sql or "set " in sql
     assert sorted(path.name for path in (place.parent / "project2").iterdir()) == ["out.csv"]
+
+
+def test_a_bound_path_that_ends_at_a_nul_reaches_nothing_and_a_value_may_have_one(confined, place):
+    outside = f"{place}/../project2/out.csv\0/../../{place.name}/ok.csv"
+    for path in (".env\0", "state/agentnb.csv\0x", outside, [outside]):
+        with pytest.raises(UsageError, match="a NUL in it"):
+            confined.query("from read_text(:path)", {"path": path})
+    assert confined.query("select :text", {"text": "a\0b"}).scalar() == "a\0b"
+
+
+def test_texts_with_escapes_are_read_as_duckdb_reads_them(duck):
+    codes = [chr(code) for code in (*range(33, 127), 233, 0x4E2D)]
+    texts = [f"E'a\\{code}{rest}z'" for code in codes for rest in ("", "41", "0041x", "00000041g")]
+    different = []
+    for text in texts:
+        with suppress(QueryRejected):  # not UTF-8, or a NUL
+            if (value := duck.query(f"select {text}").scalar()) != plain(text):
+                different.append((text, value, plain(text)))
+    assert different == []
 
 
 def test_no_secret_is_kept_in_the_folder_of_the_user(confined, place, monkeypatch):

@@ -7,6 +7,7 @@ value.
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,6 +54,8 @@ _TABLES = frozenset({"from", "join", "using", "lateral", "call"})
 _CLAUSES = _TABLES | {"select", "where", "having", "qualify", "by", "returning", "on", "set"}
 _TEXTS = frozenset({"string", "dollar", "bind"})
 _SPACE = frozenset({"space", "comment"})
+_ESCAPES = re.compile(rb"''|\\([0-7]{1,3}|x[0-9a-fA-F]{1,2}|.)", re.DOTALL)
+_CONTROLS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
 class Paths(NamedTuple):
@@ -108,6 +111,12 @@ def paths_of(statement: Statement, values: Iterable[Any], functions: frozenset[s
     everything = reads or not query
     paths = [*_written(found, everything=everything), *_dotted(found)]
     paths += _texts(values) if everything else []
+    if any("\0" in path for path in paths):
+        raise UsageError(
+            "a path with a NUL in it",  # DuckDB checks all of it, and opens what is before
+            service="db",
+            hint="remove the NUL: text.replace(chr(0), '')",
+        )
     return Paths(paths, frozenset(names), not query and "overwrite" in names)
 
 
@@ -118,7 +127,14 @@ _HINTS = {
 
 
 def _refuse_statements(found: Tokens, names: Sequence[str]) -> None:
-    """Refuse what runs other statements, which cannot be looked at."""
+    """Refuse what runs other statements or hides them, which cannot be looked at."""
+    for (kind, text), (_, following) in pairwise(found):
+        if kind == "string" and text[:1] in "eE" and following[:1] == "'":  # one text, for DuckDB
+            raise UsageError(
+                "a text behind E'...' continues it",
+                service="db",
+                hint="write both as one: E'...'",
+            )
     for (name, (_, following)), after in zip(
         zip(names[:-1], found[1:], strict=True), names[1:], strict=True
     ):
@@ -189,11 +205,19 @@ def _refuse_folder(option: str, rest: Tokens) -> None:
 
 
 def _written(found: Tokens, *, everything: bool) -> Iterator[str]:
-    """Yield the texts and quoted names that may be paths; in a query, values are none."""
+    """Yield the texts and quoted names that may be paths; in a query, values are none.
+
+    >>> list(_written([("word", "from"), ("string", "'a'"), ("string", "'b'")], everything=True))
+    ['a', 'b', 'ab']
+    """
+    joined: list[str] = []
     for (_, before), (kind, text) in pairwise([("", ""), *found]):
         texts = kind in {"string", "dollar"}
         if kind == "quoted" or (texts and (everything or before.lower() not in _BEFORE_A_VALUE)):
             yield plain(text)
+        joined = [*joined, plain(text)] if kind == "string" else []
+        if len(joined) > 1:  # DuckDB 1 takes them for one, where a line ends between them
+            yield "".join(joined)
 
 
 def _dotted(found: Tokens) -> Iterator[str]:
@@ -254,5 +278,21 @@ def plain(text: str) -> str:
     if text[:1] == "$" and (tag := text.find("$", 1)) > 0:
         return text[tag + 1 : -tag - 1]
     if text[:1] in "eE" and text[1:2] == "'":
-        return text[2:-1].encode().decode("unicode_escape", "replace")
+        return _ESCAPES.sub(_unescaped, text[2:-1].encode()).decode("utf-8", "replace")
     return text
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    r"""Return what an escape of ``E'...'`` stands for: in DuckDB, most letters for themselves.
+
+    >>> plain(r"E'a\.\142\x63\\'"), plain(r"E'\303\xa9\v\u'")
+    ('a.bc\\', 'évu')
+    """
+    code = found[1]
+    if code is None:
+        return b"'"
+    if code[:1] in b"01234567":
+        return bytes([int(code, 8) & 255])
+    if len(code) == 1:
+        return _CONTROLS.get(code, code)
+    return bytes([int(code[1:], 16)])
