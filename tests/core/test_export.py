@@ -224,6 +224,18 @@ def test_types_of_duckdb_are_those_of_the_parquet_file(tmp_path, duck):
     assert names(tmp_path) == ["t.parquet"]
 
 
+@pytest.mark.parametrize("value", ["timetz '10:00+05'", "bitstring '101'", "['1'::bit]"])
+def test_a_type_that_arrow_data_of_duckdb_would_change_is_refused(tmp_path, duck, value):
+    with pytest.raises(UsageError, match="which Arrow data of DuckDB's do not hold") as caught:
+        duck.export(f"select {value} as v", tmp_path / "t.parquet")
+    assert caught.value.hint == "cast it in the SQL: v::text"
+    assert names(tmp_path) == []  # before there is a file
+    with pytest.raises(UsageError, match="do not hold"):
+        duck.query(f"select {value} as v", arrow=True)
+    like = "select 'BIT'::enum('BIT') as e, {'BIT': 1} as bit, timestamptz '2026-01-01' as t"
+    assert duck.export(like, tmp_path / "like.parquet").rows == 1
+
+
 def test_frames_are_tables_of_an_exported_query(tmp_path, duck, db):
     frames = {"df": pa.table({"k": [1, 2]}), "other": 1}
     found = duck.export(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,6 +35,12 @@ _KINDS = {
 }
 # The client gives a month as 30 days, and cuts nanoseconds.
 _CHANGED = ("INTERVAL", "TIMESTAMP_NS")
+# What DuckDB's Arrow data have in their place.
+_LOST = {
+    "TIME WITH TIME ZONE": "they have the time without its zone",
+    "BIT": "they have DuckDB's own bytes of it",
+}
+_LOSSY = re.compile(rf"(?<!['\"\w])(?:{'|'.join(_LOST)})(?=[\[,)]|\Z)")  # no text of an ENUM
 _LAST = {
     "date": dt.date.max,
     "datetime": dt.datetime.max,  # noqa: DTZ901 - the value of a type without a zone
@@ -95,8 +102,22 @@ def exact_rows(
 
 
 def arrow_reader(native: Any, sql: str, params: list[Any] | None, size: int) -> Any:
-    """Run a query, and return a reader of its result as Arrow batches of so many rows."""
+    """Run a query, and return a reader of its result as Arrow batches of so many rows.
+
+    Raises
+    ------
+    UsageError
+        A column has a type that Arrow data of DuckDB's lose a part of.
+    """
     relation = native.sql(sql, params=params)
+    for name, kind in zip(relation.columns, relation.types, strict=True):
+        if lossy := _LOSSY.search(str(kind)):
+            raise UsageError(
+                f"column {name!r} is {lossy[0]}, which Arrow data of DuckDB's do not hold: "
+                f"{_LOST[lossy[0]]}",
+                service="db",
+                hint=f"cast it in the SQL: {name}::text",
+            )
     make = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
     return make(size)
 
