@@ -12,7 +12,7 @@ from agentnb.core.trust import private_folder
 if TYPE_CHECKING:
     from agentnb.core.errors import AgentnbError
 
-__all__ = ["ensure_home", "home_error", "is_network", "refuse_workspace"]
+__all__ = ["ensure_home", "home_error", "home_of", "is_network", "refuse_workspace"]
 
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs"}
 
@@ -21,6 +21,23 @@ _OURS = {
     *("agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal"),
     *("docker", "files", "logs", "modules", "redis", "serve", "tapes"),
 }
+_homes: set[Path] = set()  # of this process, whatever their names
+
+
+def home_of(path: Path) -> Path | None:
+    """Return the home that a path lies in, of those in use by this process; None if it does not.
+
+    A project that was chosen as the home, and has files of its own, is not counted.
+
+    Parameters
+    ----------
+    path
+        The path, resolved.
+    """
+    for home in _homes.intersection(path.parents):
+        if (home / ".gitignore").is_file() and not (home / ".git").exists():
+            return home
+    return None
 
 
 def ensure_home(home: Path) -> Path:
@@ -50,6 +67,7 @@ def ensure_home(home: Path) -> Path:
     except OSError as error:
         what = "the home folder cannot be used"
         raise home_error(f"{what}: {error}", error, service="settings") from error
+    _homes.add(home.resolve())
     return home
 
 

@@ -33,6 +33,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.export import Target, export, form_of
+from agentnb.core.paths import ensure_home
 from agentnb.core.resilience import Deadline
 from agentnb.core.table import Table
 
@@ -397,6 +398,23 @@ def test_paths_that_are_no_new_file_are_refused(tmp_path, db):
     with pytest.raises(UsageError):
         table.to_csv(tmp_path / "loop.csv", overwrite=True)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_home_of_any_name_is_not_written_to_and_a_project_as_the_home_is(tmp_path):
+    table = Table("a", [(1,)])
+    home = ensure_home(tmp_path / "mine")
+    (home / "logs").mkdir()
+    (tmp_path / "link").symlink_to(home)
+    for folder in (home, home / "logs", tmp_path / "link"):
+        for write, end in ((table.to_csv, "csv"), (table.to_json, "json")):
+            with pytest.raises(UsageError, match="lies in the home of agentnb"):
+                write(folder / f"t.{end}")
+    project = tmp_path / "project"
+    project.mkdir(mode=0o700)
+    (project / "a.py").touch()
+    ensure_home(project)
+    assert table.to_csv(project / "t.csv").rows == 1
+    assert not list(home.rglob("t.*"))
 
 
 def test_a_link_stays_and_the_file_behind_it_is_replaced(tmp_path):

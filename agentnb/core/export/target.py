@@ -19,6 +19,7 @@ from agentnb.core.errors import (
     UsageError,
 )
 from agentnb.core.expand import expand
+from agentnb.core.paths import home_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +99,8 @@ class Target:
         """Return the permissions of the file that is there; None where there is none."""
         final = self._final
         owner = next((one for one in _PRIVATE if one in final.parts[:-1]), None)
-        if owner or (private is not None and final.is_relative_to(private.resolve())):
+        in_home = private is not None and final.is_relative_to(private.resolve())
+        if owner or in_home or home_of(final) is not None:
             raise UsageError(
                 f"{self.name} lies in {owner or 'the home of agentnb'}, which is not written to",
                 service="export",
