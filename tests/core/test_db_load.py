@@ -444,3 +444,19 @@ def test_replacing_a_temporary_table_makes_a_temporary_one_and_leaves_the_perman
         assert db.query(f'select n from "{name}"').column("n") == [1]
     db.load([{"n": 6}], "kept", if_exists="replace")
     assert db.query("select kept.n, new.n as m from kept, new").rows == [(6, 5)]
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "duckdb://"])
+def test_a_column_is_found_in_another_case_where_the_database_knows_none(url):
+    if url == "duckdb://":
+        pytest.importorskip("duckdb")
+        pytest.importorskip("pyarrow")
+    with Database(url) as db:
+        db.execute('create table t (id integer, "Name" varchar)')
+        db.load([{"ID": 1, "name": "a"}], "t", if_exists="append")
+        assert db.query("select id, name from t").rows == [(1, "a")]
+        with pytest.raises(UsageError, match="t has no column other"):
+            db.load([{"ID": 1, "other": "a"}], "t", if_exists="append")
+        if url == "duckdb://":
+            with pytest.raises(UsageError, match=r"1\.5 does not fit into integer"):
+                db.load([{"ID": 1.5}], "t", if_exists="append")

@@ -17,7 +17,7 @@ from agentnb.core.ranges import choice
 from agentnb.core.resilience import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
     from sqlalchemy import Table as SQLTable
@@ -91,8 +91,7 @@ def _write(runner: Runner, connection: Connection, data: Source, table: str, if_
         wanted.create(connection)
         _bind_json_as_text(wanted)
     else:
-        _check_columns(connection, data, table)
-        _fit(connection, wanted, data)
+        _fit(connection, wanted, data, _own_names(connection, data, table))
     insert = wanted.insert()
     convert = _converters(runner, data, connection.dialect.name)
     names = list(wanted.columns.keys())
@@ -105,7 +104,7 @@ def _write(runner: Runner, connection: Connection, data: Source, table: str, if_
     return count
 
 
-def _fit(connection: Connection, wanted: SQLTable, data: Source) -> None:
+def _fit(connection: Connection, wanted: SQLTable, data: Source, own: Mapping[str, str]) -> None:
     """Bind to the columns that are there: PostgreSQL casts no number to text by itself."""
     from sqlalchemy import inspect
 
@@ -114,7 +113,7 @@ def _fit(connection: Connection, wanted: SQLTable, data: Source) -> None:
         for column in inspect(connection).get_columns(wanted.name, wanted.schema)
     }
     for number, (name, kind) in enumerate(data.columns):
-        fitting, bound = fitted(kind, known[name], connection.dialect.name)
+        fitting, bound = fitted(kind, known[own[name]], connection.dialect.name)
         data.columns[number] = (name, fitting)
         if bound is not None:
             wanted.columns[name].type = bound
@@ -161,12 +160,14 @@ def _chunks(rows: Any) -> Iterator[list[Sequence[Any]]]:
         yield chunk
 
 
-def _check_columns(connection: Connection, data: Source, table: str) -> None:
+def _own_names(connection: Connection, data: Source, table: str) -> dict[str, str]:
+    """Return the name that each column has in the table, which is judged."""
     from sqlalchemy import inspect
 
     space, name = schema.split_name(connection, table)
     known = [column["name"] for column in inspect(connection).get_columns(name, space)]
-    schema.refuse_strange(data, table, known)
+    any_case = connection.dialect.name == "sqlite"
+    return schema.refuse_strange(data, table, known, any_case=any_case)
 
 
 def _table(

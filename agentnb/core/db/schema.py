@@ -273,15 +273,28 @@ def exists(table: str) -> UsageError:
     )
 
 
-def refuse_strange(data: Source, table: str, known: list[str]) -> None:
-    """Refuse columns that a table does not have.
+def refuse_strange(
+    data: Source, table: str, known: list[str], *, any_case: bool = False
+) -> dict[str, str]:
+    """Refuse columns that a table does not have; return the table's name of each.
+
+    Parameters
+    ----------
+    data, table, known
+        The source, and the table with its columns.
+    any_case
+        Whether the database takes ``ID`` for the column ``id``.
 
     Raises
     ------
     UsageError
         There is one.
     """
-    strange = [name for name, _ in data.columns if name not in known]
+    folded = {name.lower(): name for name in known} if any_case else {}
+    names = {
+        name: name if name in known else folded.get(name.lower(), "") for name, _ in data.columns
+    }
+    strange = [name for name, there in names.items() if not there]
     if strange:
         index = "index" in strange  # of a frame, which is loaded unless it counts rows
         about = "; without the index of a frame: frame.reset_index(drop=True)" if index else ""
@@ -290,6 +303,7 @@ def refuse_strange(data: Source, table: str, known: list[str]) -> None:
             service="db",
             hint=f"its columns: {', '.join(known)}{about}",
         )
+    return names
 
 
 def listed(connection: Connection, table: str) -> list[tuple[Any, ...]] | None:

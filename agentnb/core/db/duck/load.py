@@ -72,7 +72,8 @@ def load(
     name = schema.quoted(connection, table)
     chunks = _Chunks(backend, data)
     if there and if_exists == "append":
-        schema.refuse_strange(data, table, list(there))
+        names = schema.refuse_strange(data, table, list(there), any_case=True)
+        there = {name: there[own] for name, own in names.items()}
     else:
         temporary = bool(there) and schema.is_temporary(connection, table)
         if there:
