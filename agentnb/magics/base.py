@@ -153,6 +153,18 @@ class Magic(Magics):
         """
         return ()
 
+    def live_after(self, kind: str, start: str, before: str) -> Iterable[str]:  # noqa: ARG002 - for options that choose
+        """Return the names of `live` for a line, of which some is written.
+
+        Parameters
+        ----------
+        kind, start
+            As in `live`.
+        before
+            The line in front of the name, with its options.
+        """
+        return self.live(kind, start)
+
     def in_scope(self) -> Mapping[str, type]:
         """Return the names in scope of a cell that is a function's body, for Tab."""
         return {}

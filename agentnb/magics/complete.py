@@ -171,7 +171,7 @@ def _after(
         return word, [
             (name, kind if kind == "table" else "value")
             for kind in kinds
-            for name in magic.live(kind, word)
+            for name in magic.live_after(kind, word, before)
         ]
     if not plain:
         names = [(name, "verb") for name in grammar.verbs]

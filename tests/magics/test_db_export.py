@@ -115,3 +115,22 @@ def test_tab_knows_the_verb_its_options_and_names(run, shell):
     )
     assert "task" in completed(shell, "%db export x.csv select * from ta")
     assert "rowset" in completed(shell, "%db export x.csv << row")
+
+
+def test_tab_offers_data_files_and_folders(run, shell):
+    run("%db create table task (id integer)")
+    Path("data").mkdir()
+    for name in ("data/days.csv", "days.tsv", "days.py", ".days.csv", "two days.csv"):
+        Path(name).touch()
+    shell.user_ns["dayframe"] = 1
+    assert completed(shell, "%db export da") == ["data/", "days.tsv"]
+    assert completed(shell, "%db export --force data/d") == ["data/days.csv"]
+    assert {"data/", "days.tsv", "dayframe"} <= set(completed(shell, "%db load da"))
+
+
+def test_tab_after_a_verb_offers_the_tables_of_the_connection_that_is_named(run, shell):
+    run("%db create table task (id integer)")
+    run("%db -c duck create table tally (id integer)")
+    for line in ("%db -c duck describe ta", "%db describe -c duck ta", "%db profile -c duck ta"):
+        assert completed(shell, line) == ["tally"], line
+    assert completed(shell, "%db describe ta") == ["task"]

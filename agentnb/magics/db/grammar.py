@@ -53,7 +53,7 @@ GRAMMAR = Grammar(
                 Option(("--append",), "add to the table if it exists"),
                 Option(("--replace",), "replace the table if it exists"),
             ),
-            live=("variable", "table"),
+            live=("source", "table"),
         ),
         Verb(
             "retype",
@@ -70,6 +70,7 @@ GRAMMAR = Grammar(
                 Option(("--separator",), "the character between two values of CSV", "CHARACTER"),
                 Option(("--spreadsheet",), "CSV for Excel: no text in it is run as a formula"),
             ),
+            live=("file",),
             cell=True,
             free="SQL|<< NAME",
             twin="hub.db.export(SQL, FILE), result.to_csv(FILE), .to_json, .to_parquet",

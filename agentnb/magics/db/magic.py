@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import ChainMap
@@ -21,6 +22,7 @@ from agentnb.magics.db.sql import (
     run,
     shaped,
 )
+from agentnb.magics.grammar import is_word
 from agentnb.magics.gridding import forget_origin, mark, refuse_unfit_grid
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from agentnb.magics.grammar import Call
 
 __all__ = ["DbMagic"]
+
+_OFFERED = 500
 
 _CONNECTION = re.compile(r"(?<!\S)(?:-c|--connection)[ =]+([\w-]+)")
 _FILE = re.compile(r"\.(csv|tsv|jsonl?|ndjson|parquet|csv\.gz|tsv\.gz)\Z", re.IGNORECASE)
@@ -119,8 +123,23 @@ class DbMagic(Magic):
             return dict.fromkeys([*self.hub.databases.names(), "duck"])
         if kind == "table":
             return self._catalog(self.used).tables(start)
+        if kind == "file":
+            return _files(start)
+        if kind == "source":
+            return [*self.live("variable"), *_files(start)]
         hidden = self.extension.shell.user_ns_hidden
         return [n for n in self.extension.shell.user_ns if n[:1] != "_" and n not in hidden]
+
+    def live_after(self, kind: str, start: str, before: str) -> Iterable[str]:
+        """Return what `live` does, of the connection that the line names."""
+        if kind == "table":
+            return self._catalog(self._connection_of(before)).tables(start)
+        return self.live(kind, start)
+
+    def _connection_of(self, line: str) -> str:
+        given = _CONNECTION.search(line)
+        known = given is not None and given[1] in [*self.hub.databases.names(), "duck"]
+        return given[1] if given and known else self.used
 
     def free_names(self, before: str, word: str, text: str) -> list[tuple[str, str]]:
         """Return tables, columns and SQL's words for Tab."""
@@ -129,9 +148,7 @@ class DbMagic(Magic):
 
         # Options are on the line, or on the first line of the cell.
         line = text.lstrip().partition("\n")[0] if text.lstrip().startswith("%%") else before
-        given = _CONNECTION.search(line)
-        known = given is not None and given[1] in [*self.hub.databases.names(), "duck"]
-        catalog = self._catalog(given[1] if given and known else self.used)
+        catalog = self._catalog(self._connection_of(line))
         frames: list[str] = []
         if catalog.database.access.backend.takes_frames:
             scope = self.extension.shell.user_ns
@@ -405,6 +422,23 @@ def _table_name(what: str, kind: str) -> str:
             "nothing gives the table a name", service="db", hint="%db load FRAME|FILE|URL TABLE"
         )
     return f"t_{name}" if name[0].isdigit() else name
+
+
+def _files(start: str) -> list[str]:
+    """Return the data files and the folders whose paths begin so, a folder's with a slash."""
+    folder, slash, name = start.rpartition("/")
+    found = []
+    try:
+        with os.scandir(os.path.expanduser(folder or slash or ".")) as listed:  # noqa: PTH111 - the path stays as it is typed
+            for one in listed:
+                is_folder = one.is_dir()
+                if one.name.startswith(".") and not name.startswith("."):
+                    continue
+                if one.name.startswith(name) and (is_folder or _FILE.search(one.name)):
+                    found.append(f"{folder}{slash}{one.name}{'/' if is_folder else ''}")
+    except OSError:
+        return []  # nobody is helped by an error while typing
+    return [path for path in sorted(found) if is_word(path)][:_OFFERED]
 
 
 def _as_asked(table: Table, call: Call) -> Any:
