@@ -29,6 +29,7 @@ from agentnb.core.errors import (
     FileNotFound,
     IsADirectory,
     NotFoundError,
+    QueryRejected,
     UnavailableError,
     UsageError,
 )
@@ -247,6 +248,28 @@ def test_frames_are_tables_of_an_exported_query(tmp_path, duck, db):
     with pytest.raises(UsageError, match="sqlite takes no frames"):
         db.export("select 1", tmp_path / "n.csv", frames=frames)
     assert names(tmp_path) == ["k.csv"]
+
+
+def test_postgresql_exports_through_a_cursor_within_its_time(tmp_path, fresh_url):
+    sql = """select n, n::numeric / 4 as price, '{"a": [1, null]}'::jsonb as more, 'x'::bytea as b,
+        case when n > 1 then date '2026-01-31' end as day from generate_series(1, 10050) n"""
+    with Database(fresh_url) as db:
+        for name in ("t.parquet", "t.jsonl", "t.csv"):
+            assert db.export(sql, tmp_path / name).rows == 10_050
+        db.load(tmp_path / "t.parquet", "t")
+        same = f"select count(*) from ({sql}) s join t using (n, price, b)"
+        assert (
+            db.query(
+                f"{same} where s.more = t.more::jsonb and s.day is not distinct from t.day"
+            ).scalar()
+            == 10_050
+        )
+        with pytest.raises(QueryRejected, match="division by zero"):
+            db.export(f"{sql} where 1 / (10040 - n) < 2", tmp_path / "late.csv")
+        with pytest.raises(DeadlineExceeded):
+            db.export("select pg_sleep(9)::text", tmp_path / "late.csv", timeout=0.5)
+        assert db.query("select 1").scalar() == 1
+    assert names(tmp_path) == ["t.csv", "t.jsonl", "t.parquet"]
 
 
 def test_columns_widen_as_rows_of_other_types_come(tmp_path):
