@@ -68,6 +68,16 @@ def test_a_cell_that_cannot_join_the_transaction_is_refused(run, hub, options, w
         hub.workflows.get_schedule("new-app")
 
 
+def test_a_transaction_that_only_reads_stands_in_the_way_of_no_workflow(run, hub):
+    run(f"%db connect reader {hub.db.access.backend.target.url} --read-only")
+    run("%db -c reader begin")
+    run("%db -c reader select count(*) from sqlite_master")
+    made = run(CELL.format(""))
+    hub.workflows.cancel(made.id)
+    assert [one.state for one in hub.workflows.list()] == ["cancelled"]
+    run("%db -c reader rollback")
+
+
 def test_a_transaction_that_was_rolled_back_meanwhile_is_told_of_once(run, shell, hub, monkeypatch):
     monkeypatch.setattr(transaction, "IDLE_SECONDS", 0.05)
     run("%db begin")

@@ -50,9 +50,11 @@ def begun(
 
 
 def _block(transaction: TransactionRunner) -> Iterator[TransactionRunner]:
+    backend = transaction.backend
     transaction.begin()
     try:
-        with opened(transaction.backend.target.path):
+        # One that only reads holds up no writer.
+        with opened(None if backend.read_only else backend.target.path):
             yield transaction
     except BaseException:
         transaction.rollback()

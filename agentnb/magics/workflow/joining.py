@@ -41,7 +41,8 @@ def open_transaction(
     for magic in extension.loaded:
         # One that was rolled back meanwhile is told of by its next use, which this is.
         for name, held in getattr(magic, "held", {}).items():
-            if is_on(held.runner, workflows.database):
+            # One of a connection that only reads takes no workflow, and stands in the way of none.
+            if is_on(held.runner, workflows.database) and not held.runner.backend.read_only:
                 return name, held
     return None
 
