@@ -551,3 +551,36 @@ def test_statements_are_awaited(duck):
     import asyncio
 
     assert asyncio.run(awaited(duck)) == 1
+
+
+@pytest.mark.parametrize("path", [":memory:", "/closed.duckdb"])
+def test_a_database_that_is_closed_lets_what_runs_in_other_threads_end(tmp_path, path):
+    url = f"duckdb:///{path if path.startswith(':') else f'{tmp_path}{path}'}"
+    with Database(url) as duck, duck.session() as other:
+        root = duck.access.backend._roots
+        running = threading.Event()
+        found: list[int] = []
+
+        def chunked():
+            for chunk in duck.stream("select range as n from range(300000)", chunk=1000):
+                running.set()
+                found.append(len(chunk))
+                closed.wait()
+
+        closed = threading.Event()
+        thread = threading.Thread(target=chunked)
+        thread.start()
+        try:
+            assert running.wait(60)
+            duck.close()
+            assert duck.query("select 1 as n").scalar() == 1
+            assert other.query("select 2 as n").scalar() == 2
+        finally:
+            closed.set()
+            thread.join()
+        assert sum(found) == 300_000
+        duck.close()
+        other.close()
+        assert not root._lent  # so that the file is free
+    with Database(url) as duck:
+        assert duck.query("select 3 as n").scalar() == 3

@@ -12,6 +12,7 @@ from agentnb.core.db.backend import Backend, Watch, chunks, no_rows, stray_begin
 from agentnb.core.db.bounds import fetch_all
 from agentnb.core.db.duck.errors import translate
 from agentnb.core.db.duck.limits import DuckLimits
+from agentnb.core.db.duck.root import Roots
 from agentnb.core.db.duck.values import arrow_reader, columns_of, exact_rows, note_infinity
 from agentnb.core.db.watched import POLL, in_thread
 from agentnb.core.errors import ConfigError, QueryRejected, UsageError
@@ -72,8 +73,7 @@ class DuckDB(Backend):
     ) -> None:
         super().__init__(target, read_only=read_only)
         self._limits = limits or DuckLimits()
-        self._root: Any = None
-        self._inherited: Any = None
+        self._roots = Roots(self._opened, shared=self._path is not None)
         self._confinement: Confinement | None = None
 
     @property
@@ -122,19 +122,12 @@ class DuckDB(Backend):
         self.capacity = size + 10
         return create_engine(
             "duckdb+agentnb://",
-            creator=self._connect,
+            creator=self._roots.connect,
             poolclass=QueuePool,
             pool_size=size,
             max_overflow=10,
             hide_parameters=True,
         )
-
-    def _connect(self) -> DuckConnection:
-        from agentnb.core.db.duck.dbapi import DuckConnection
-
-        if self._root is None:
-            self._root = self._opened()
-        return DuckConnection(self._root.cursor())
 
     def _opened(self) -> Any:
         import duckdb
@@ -178,16 +171,16 @@ class DuckDB(Backend):
         return root
 
     def close(self) -> None:
-        """Close the root; connections that are lent close later."""
-        root, self._root = self._root, None
-        if root is not None:
-            root.close()
+        """Close the root; connections that are lent close later, and it with the last of them."""
+        self._roots.retire()
 
     def forked(self) -> None:
         """Leave the root to the parent: its threads are not here."""
-        if self._root is not None:
-            self._inherited = self._root
-            self._root = None
+        self._roots.forked()
+
+    def lost(self, connection: Connection) -> bool:
+        """Return whether this connection is to be closed: also one that outlives a `close`."""
+        return super().lost(connection) or _raw(connection).retired
 
     def check(self, statement: Statement) -> None:
         """Refuse a statement that writes, on a read-only connection; DuckDB lets COPY write files.
@@ -225,7 +218,7 @@ class DuckDB(Backend):
 
     def in_transaction(self, connection: Connection) -> bool:
         """Return whether a transaction is open."""
-        return not self.lost(connection) and _raw(connection).open
+        return not connection.invalidated and _raw(connection).open
 
     def failed(self, connection: Connection) -> bool:
         """Return whether a statement failed after which only a rollback is taken."""
@@ -408,7 +401,7 @@ class DuckDB(Backend):
             description = None
         if self._confinement is not None and not statement.reads:
             # A connection that has a result to give is not asked for anything else.
-            self._confinement.ran(statement, self._root if description else raw.native)
+            self._confinement.ran(statement, raw.native, raw.root if description else None)
         return description or None
 
     def _permitted(self, raw: DuckConnection, statement: Statement, params: Any) -> None:

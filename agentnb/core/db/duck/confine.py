@@ -93,7 +93,7 @@ class Confinement:
             for one in self._matches(path, below=found.empties):
                 self._refuse(one, path)
 
-    def ran(self, statement: Statement, native: Any) -> None:
+    def ran(self, statement: Statement, native: Any, root: Any = None) -> None:
         """Look at the views, macros and triggers that a statement may have brought along.
 
         Parameters
@@ -101,7 +101,9 @@ class Confinement:
         statement
             The statement, which has run.
         native
-            Its connection, or the root.
+            Its connection.
+        root
+            The root, which is asked instead where the connection has a result to give.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class Confinement:
         """
         stores = statement.keyword in {"create", "alter"} and _STORES & statement.words
         if stores or statement.keyword == "attach":
-            with native.cursor() if native is self._root else nullcontext(native) as asked:
+            with nullcontext(native) if root is None else root.cursor() as asked:
                 self.check_stored(asked)
 
     def check_stored(self, native: Any) -> None:

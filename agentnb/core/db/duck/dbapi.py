@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from agentnb.core.db.backend import Watch
 
@@ -24,6 +24,10 @@ class DuckConnection:
     ----------
     native
         DuckDB's cursor, which has settings, temporary tables and transactions of its own.
+    closed
+        Called once it is closed.
+    root
+        The connection that it is a cursor of.
 
     Attributes
     ----------
@@ -31,15 +35,19 @@ class DuckConnection:
         Whether a ``begin`` is open.
     failed
         Whether a statement failed after which only a rollback is taken.
+    retired
+        Whether it is to be closed rather than lent again.
     watch
         The watch of the statement that is running.
     """
 
-    __slots__ = ("failed", "native", "open", "watch")
+    __slots__ = ("_closed", "failed", "native", "open", "retired", "root", "watch")
 
-    def __init__(self, native: Any) -> None:
+    def __init__(self, native: Any, closed: Callable[[DuckConnection], object], root: Any) -> None:
         self.native = native
-        self.open = self.failed = False
+        self.root = root
+        self._closed = closed
+        self.open = self.failed = self.retired = False
         self.watch: Watch | None = None
 
     def cursor(self) -> DuckCursor:
@@ -70,7 +78,10 @@ class DuckConnection:
 
     def close(self) -> None:
         """Close it."""
-        self.native.close()
+        try:
+            self.native.close()
+        finally:
+            self._closed(self)
 
 
 class DuckCursor:
