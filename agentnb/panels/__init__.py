@@ -34,6 +34,8 @@ _PANELS = (
     "trace",
     "workflow",
 )
+# One cell may show any number of grids, each of which holds an engine and its rows.
+_MOST = {"grid": 50}
 
 
 def open_panel(
@@ -67,7 +69,7 @@ def open_panel(
         )
     make: Callable[..., Any] = import_module(f"agentnb.panels.{name}").make
     cell, run = base.cell_id(shell), base.run_id(shell)
-    return registry.open(name, lambda: make(hub, **options), cell, run)
+    return registry.open(name, lambda: make(hub, **options), cell, run, _MOST.get(name))
 
 
 def __getattr__(name: str) -> object:

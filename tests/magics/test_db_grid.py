@@ -15,7 +15,8 @@ FEW = f"hub.db.query('{SQL.format(25)}')"
 OPENED = """
 import agentnb.panels, gc
 from agentnb.core.grid import Grid
-extension = get_ipython().find_magic("db").__self__.extension
+found = get_ipython().find_magic("db").__self__
+extension = getattr(found, "extension", found)  # the magic is made at its first use
 grids = [one for one in gc.get_objects() if isinstance(one, Grid) and not one._closed]
 print(len(extension.panels), len(grids))
 """
@@ -138,6 +139,30 @@ def test_a_grid_is_closed_with_the_next_run_of_its_cell_and_with_the_hub(kernel)
     assert printed(kernel, OPENED) == "1 1"
     kernel.run("hub.close()")
     assert printed(kernel, OPENED) == "0 0"
+
+
+def test_of_grids_shown_in_a_loop_the_newest_fifty_stay_open(kernel):
+    kernel.run("from agentnb.core.db import Result\nfrom IPython.display import display")
+    shown = "for n in range({}): display(Result(['i'], [(n,)] * 26))"
+    assert len(kernel.outputs(shown.format(52), cell="c1")) == 2 * 52
+    assert printed(kernel, OPENED) == "50 50"
+    names = "[each.panel._known['rows'][0][0] for each in extension.panels._opened]"
+    assert printed(kernel, f"print({names}[0], {names}[-1])") == "2 51"
+    kernel.outputs(MANY, cell="c1")
+    assert printed(kernel, OPENED) == "1 1"
+
+
+@pytest.mark.parametrize(
+    "before", ["%db create temp table mine as select 1 as i", "%db begin"], ids=["state", "held"]
+)
+def test_a_cut_result_of_a_session_with_state_is_not_asked_for_elsewhere(kernel, before):
+    offers = "print([each.panel.state()['more'] for each in extension.panels._opened])"
+    kernel.outputs(f"%db {SQL.format(2000)}", cell="c1")
+    printed(kernel, OPENED)
+    assert printed(kernel, offers) == "[True]"
+    kernel.run(before)
+    kernel.outputs(f"%db {SQL.format(2000)}", cell="c1")
+    assert printed(kernel, offers) == "[False]"
 
 
 def test_a_cell_that_is_kept_by_the_cache_keeps_the_copy(kernel):

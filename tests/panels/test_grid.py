@@ -312,7 +312,7 @@ def test_the_copy_has_the_first_page_the_histograms_and_the_count(open_grid):
     assert html.count('<img alt="') == html.count('src="data:image/svg+xml,%3Csvg ') == 4
     assert span('<img alt="eur: 0 - 3960.1"') in html
     assert span("1-20 of 200 rows · a note") in html
-    assert "<td><em>NULL</em></td>" in html
+    assert '<td style="text-align:left"><em>NULL</em></td>' in html
 
 
 def test_hostile_text_is_text_in_the_copy(open_grid):

@@ -55,6 +55,7 @@ class PanelRegistry:
         factory: Callable[[], PanelT],
         cell_id: str | None = None,
         run_id: str | None = None,
+        most: int | None = None,
     ) -> PanelT:
         """Make a panel and close those that it replaces.
 
@@ -71,10 +72,15 @@ class PanelRegistry:
             Which run of that cell it is (see `run_id`). Given, a cell may make any number of
             panels, and all those of its earlier runs are closed. Not given, a panel replaces the
             one of the same name and cell.
+        most
+            How many of the name may be open: beyond it the oldest are closed.
         """
         panel = factory()
         with self._lock:
             old = [each for each in self._opened if _replaces(each, name, cell_id, run_id)]
+            if most is not None:
+                same = [each for each in self._opened if each.name == name and each not in old]
+                old += same[: max(0, len(same) - most + 1)]
             self._opened = [each for each in self._opened if each not in old]
             self._opened.append(_Opened(name, cell_id, run_id, panel))
         for each in old:

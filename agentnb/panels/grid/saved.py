@@ -24,7 +24,10 @@ _WIDTH, _HEIGHT = 100, 28
 _STYLE = one_of_two(".agentnb-grid")
 _PLAIN = " '=/:.,-"
 """What the address of a picture has as it is."""
-_NULL = "<td><em>NULL</em></td>"
+# JupyterLab aligns cells to the right, and takes a sheet of styles out of what it does not trust.
+_LEFT = ' style="text-align:left"'
+_NULL = f"<td{_LEFT}><em>NULL</em></td>"
+_NUMBER_NULL = '<td align="right"><em>NULL</em></td>'
 
 
 def saved_html(model: GridModel, note: str = "") -> str:
@@ -85,16 +88,16 @@ def _head(column: GridColumn, summary: Summary | None) -> str:
     about = ""
     if summary is not None:
         about = f"{_drawing(summary, column)}<br><small>{escape(words(summary, column))}</small>"
-    right = ' align="right"' if column.kind == "number" else ""
-    return f'<th scope="col"{right}>{name}{about}</th>'
+    side = ' align="right"' if column.kind == "number" else _LEFT
+    return f'<th scope="col"{side}>{name}{about}</th>'
 
 
 def _cell(text: str | None, number: bool, most: int) -> str:  # noqa: FBT001 - of a row
     if text is None:
-        return _NULL
+        return _NUMBER_NULL if number else _NULL
     if number:
         return f'<td align="right">{escape(text)}</td>'
-    return f"<td>{escape(cut(text, most))}</td>"
+    return f"<td{_LEFT}>{escape(cut(text, most))}</td>"
 
 
 def _drawing(summary: Summary, column: GridColumn) -> str:
