@@ -226,7 +226,7 @@ def test_types_of_duckdb_are_those_of_the_parquet_file(tmp_path, duck):
     assert names(tmp_path) == ["t.parquet"]
 
 
-@pytest.mark.parametrize("value", ["timetz '10:00+05'", "bitstring '101'", "['1'::bit]"])
+@pytest.mark.parametrize("value", ["timetz '10:00:00+05'", "bitstring '101'", "['1'::bit]"])
 def test_a_type_that_arrow_data_of_duckdb_would_change_is_refused(tmp_path, duck, value):
     with pytest.raises(UsageError, match="which Arrow data of DuckDB's do not hold") as caught:
         duck.export(f"select {value} as v", tmp_path / "t.parquet")
@@ -234,6 +234,11 @@ def test_a_type_that_arrow_data_of_duckdb_would_change_is_refused(tmp_path, duck
     assert names(tmp_path) == []  # before there is a file
     with pytest.raises(UsageError, match="do not hold"):
         duck.query(f"select {value} as v", arrow=True)
+    with pytest.raises(UsageError, match="do not hold"):
+        duck.query(f"select {value} as v, interval 1 day as i")
+    duck.execute("create or replace table t (i interval, z timetz, b bit)")
+    assert duck.query("select * from t").rows == []
+    assert [row[0] for row in duck.profile("t").rows] == ["i", "z", "b"]
     like = "select 'BIT'::enum('BIT') as e, {'BIT': 1} as bit, timestamptz '2026-01-01' as t"
     assert duck.export(like, tmp_path / "like.parquet").rows == 1
 

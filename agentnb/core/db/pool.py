@@ -298,11 +298,10 @@ class ConnectionPool:
         if isinstance(error, PoolTimeout):
             return self.busy(watch.deadline.seconds or self._backend.patience)
         if isinstance(error, NotImplementedError):  # psycopg's, of a style that it does not read
+            styles = ", or: set datestyle = 'ISO', set intervalstyle = 'postgres'"
+            more = styles if self._backend.kind == "postgresql" else ""
             return UsageError(
-                str(error),
-                service="db",
-                hint="cast it in the SQL, as in x::text, or: "
-                "set datestyle = 'ISO', set intervalstyle = 'postgres'",
+                str(error), service="db", hint=f"cast it in the SQL, as in x::text{more}"
             )
         if isinstance(error, (OverflowError, ValueError, TypeError)):
             return UsageError(

@@ -93,7 +93,7 @@ def exact_rows(
 
     need("pyarrow")
     raw.end()
-    rows = _rows(arrow_reader(native, sql, params, _BATCH), description)
+    rows = _rows(_reader(native.sql(sql, params=params), _BATCH), description)
 
     def fetchmany(size: int) -> list[tuple[Any, ...]]:
         return [row for _, row in zip(range(size), rows, strict=False)]
@@ -111,24 +111,33 @@ def arrow_reader(native: Any, sql: str, params: list[Any] | None, size: int) -> 
     """
     relation = native.sql(sql, params=params)
     for name, kind in zip(relation.columns, relation.types, strict=True):
-        if lossy := _LOSSY.search(str(kind)):
-            raise UsageError(
-                f"column {name!r} is {lossy[0]}, which Arrow data of DuckDB's do not hold: "
-                f"{_LOST[lossy[0]]}",
-                service="db",
-                hint=f"cast it in the SQL: {name}::text",
-            )
+        _refuse_lossy(name, str(kind))
+    return _reader(relation, size)
+
+
+def _reader(relation: Any, size: int) -> Any:
     make = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
     return make(size)
+
+
+def _refuse_lossy(name: str, kind: str) -> None:
+    if lossy := _LOSSY.search(kind):
+        raise UsageError(
+            f"column {name!r} is {lossy[0]}, which Arrow data of DuckDB's do not hold: "
+            f"{_LOST[lossy[0]]}",
+            service="db",
+            hint=f"cast it in the SQL: {name}::text",
+        )
 
 
 def _rows(reader: Any, description: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
     with contextlib.closing(reader):  # or the connection takes no other statement
         for batch in reader:
-            columns = [
-                [_exact(value, column[0], str(column[1])) for value in _values(array, column[0])]
-                for array, column in zip(batch.columns, description, strict=True)
-            ]
+            columns = []
+            for array, (name, kind, *_) in zip(batch.columns, description, strict=True):
+                if array.null_count < len(array):
+                    _refuse_lossy(name, str(kind))
+                columns.append([_exact(one, name, str(kind)) for one in _values(array, name)])
             yield from zip(*columns, strict=True)
 
 
