@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pandas as pd
 import pytest
@@ -167,12 +168,28 @@ def test_errors_name_the_connection_and_show_no_secret(hub, duck):
     assert str(caught.value).endswith('select nam from "hub.task" as "task"\n       ^')
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create macro m() as table from prod.orders",
+        "prepare p as from prod.orders",
+        "comment on table prod.orders is 'x'",
+    ],
+)
+def test_what_would_be_gone_after_the_statement_is_refused(duck, sql):
+    with pytest.raises(UsageError, match=r"prod\.orders"):
+        duck.execute(sql)
+    duck.execute("create table kept as select 1 as function from prod.orders")
+
+
 def test_the_deadline_holds_for_the_other_connection(hub, duck):
     hub.databases["Prod"].execute("create view endless as with recursive n(i) as "
         "(select 1 union all select i + 1 from n) select count(*) as c from n")  # fmt: skip
     assert duck.query("from prod.orders limit 0").rows == []  # both are connected
+    begun = time.monotonic()
     with pytest.raises(DeadlineExceeded, match=r"prod\.endless"):
         duck.query("from prod.endless", timeout=0.7)
+    assert time.monotonic() - begun < hub.databases["Prod"].timeout / 2  # not its own
     assert duck.query("select count(*) from prod.orders").scalar() == 2
 
 

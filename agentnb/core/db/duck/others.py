@@ -31,7 +31,9 @@ MOST_BYTES = 256_000_000
 
 _NAMES = frozenset({"word", "initial", "quoted"})
 _SPACE = frozenset({"space", "comment"})
-_WRITES = frozenset({"insert", "update", "delete", "merge", "create", "drop", "alter", "truncate"})
+_WRITES = frozenset({"insert", "update", "delete", "merge", "create", "drop", "alter", "truncate",
+    "comment"})  # fmt: skip
+_MADE = frozenset({"table", "view", "macro", "function", "prepare"})
 _TARGETS = frozenset({"into", "update", "table", "view", "exists"})
 # Behind these, and before a colon, a table has no alias of its own.
 _NO_ALIAS = frozenset({"describe", "desc", "summarize", "table", "show", "copy", "pivot",
@@ -190,10 +192,12 @@ def _refuse_changes(statement: Statement, names: list[_Name]) -> None:
                 hint=f'hub.databases["{one.connection}"].execute(SQL) '
                 f"(%db -c {one.connection} SQL)",
             )
-    if statement.keyword == "create" and "view" in statement.words:
+    written = (text.lower() for kind, text, _ in tokens(statement.sql, DUCKDB) if kind == "word")
+    made = next((word for word in written if word in _MADE), "")
+    if statement.keyword in {"create", "prepare"} and made not in {"", "table"}:
         raise UsageError(
-            f"a view of {names[0].connection}.{names[0].table} would be of no use after this "
-            "statement",
+            f"{made.upper()} of {names[0].connection}.{names[0].table} would be of no use after "
+            "this statement",
             service="db",
             hint="create table NAME as select ...",
         )
