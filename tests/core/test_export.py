@@ -355,8 +355,9 @@ def test_nothing_is_left_of_an_export_that_breaks_off(tmp_path, name, error):
 @pytest.mark.parametrize("kind", ["db", "duck"])
 def test_the_time_out_stops_an_export_and_leaves_nothing(tmp_path, request, kind):
     sql = ENDLESS if kind == "db" else "select range, 'a text' from range(10000000000)"
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded) as caught:
         request.getfixturevalue(kind).export(sql, tmp_path / "n.csv", timeout=0.3)
+    assert "it had 0.3 s: give it longer with timeout=0.6" in caught.value.hint
     assert names(tmp_path) == []
     assert request.getfixturevalue(kind).query("select 1").scalar() == 1
 

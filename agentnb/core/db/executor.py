@@ -19,7 +19,7 @@ from agentnb.core.twins import twin
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 
     from agentnb.core.db.awaited import StatementThreads
     from agentnb.core.db.bounds import Bounds
@@ -379,7 +379,7 @@ class Executor:
             self.access.mark(connection, statement)
             given = (connection, statement, text, values, chunk)
             if arrow and self.access.backend.fetches_arrow:
-                parts: Iterator[Result] = (
+                parts: Generator[Result, None, None] = (
                     ArrowResult(table, statement=statement.sql)
                     for table in self.access.backend.arrow_chunks(*given)
                 )
@@ -391,6 +391,7 @@ class Executor:
             for part in parts:
                 # Each part may come soon, and what is done with it may take long.
                 if watch.over:
+                    parts.close()  # before its connection is given back
                     raise watch.error()
                 span.note(rows=(rows := rows + len(part)))
                 yield part

@@ -12,9 +12,10 @@ from agentnb.core.db.result import Result
 from agentnb.core.db.sources import read
 from agentnb.core.db.text import scan
 from agentnb.core.db.values import Columns
-from agentnb.core.errors import UsageError
+from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.export import Target, form_of, save
 from agentnb.core.export import export as write
+from agentnb.core.hints import rendered
 from agentnb.core.table import Table
 
 if TYPE_CHECKING:
@@ -67,7 +68,15 @@ def export(
     chunk = _GROUP if arrow else _CHUNK
     parts = executor._chunks(statement, params, chunk, watch, frames, arrow=arrow)  # noqa: SLF001
     with closing(parts):
-        return write(parts, target, form)
+        try:
+            return write(parts, target, form)
+        except DeadlineExceeded as error:
+            if given := watch.deadline.seconds:
+                error.hint = rendered(
+                    f"it had {given:g} s: give it longer with timeout={given * 2:g} "
+                    f"(--timeout {given * 2:g}), or ask for less"
+                )
+            raise
 
 
 def export_source(source: Any, path: str | os.PathLike[str], **options: Any) -> Exported:
