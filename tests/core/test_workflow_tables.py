@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -53,6 +56,43 @@ def test_the_newest_migration_is_the_one_that_is_asked_for():
     config = Config()
     config.set_main_option("script_location", str(_FOLDER))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_a_new_sqlite_file_has_what_the_migrations_make(tmp_path):
+    from agentnb.core.workflow.migrating import _upgrade
+
+    def text(database):
+        rows = database.query("select type, name, sql from sqlite_master").rows
+        version = database.query("select version_num from agentnb_alembic_version").scalar()
+        plain = sorted((kind, name, _plain(sql)) for kind, name, sql in rows)
+        return *plain, version
+
+    with Database(f"sqlite:///{tmp_path}/migrated.db") as database:
+        with database.engine.begin() as connection:
+            _upgrade(connection)
+        migrated = text(database)
+    with Database(f"sqlite:///{tmp_path}/new.db") as database:
+        assert migrate(database) == (None, HEAD)
+        assert text(database) == migrated  # else put what is new there into migrations/sqlite.sql
+
+
+def _plain(sql):
+    """Return SQL without quotes and white space, which is different where SQLite renames."""
+    return sql and "".join(sql.replace('"', "").split())
+
+
+def test_a_new_sqlite_file_needs_no_alembic(tmp_path):
+    text = """
+        import sys
+        from agentnb.core.db import Database
+        from agentnb.core.workflow.migrating import migrate
+
+        with Database(sys.argv[1]) as database:
+            print(*migrate(database), "alembic" in sys.modules)
+        """
+    command = [sys.executable, "-c", textwrap.dedent(text), f"sqlite:///{tmp_path}/new.db"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["None", HEAD, "False"]
 
 
 def test_the_tables_of_the_first_version_are_upgraded_with_what_is_in_them(empty_url):

@@ -204,21 +204,6 @@ def test_the_server_and_the_folder_are_gone_after_the_block():
     assert not socket.exists()
 
 
-def test_a_database_of_a_test_is_made_as_migrations_make_it(tmp_path):
-    def schema(hub):
-        sql = "select name, sql from sqlite_master where name like 'agentnb%' order by name"
-        rows = hub.db.query(sql).rows
-        return rows, hub.db.query("select version_num from agentnb_alembic_version").scalar()
-
-    with agentnb.connect(home=tmp_path) as hub:
-        hub.workflows.migrate()
-        expected = schema(hub)
-    for _ in range(2):  # the second one is made without Alembic
-        with isolated_hub() as hub:
-            hub.workflows.migrate()
-            assert schema(hub) == expected
-
-
 @pytest.mark.parametrize("options", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "xdist"])
 def test_tests_of_several_processes_share_nothing(run_tests, options):
     text = """
