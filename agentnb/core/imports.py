@@ -7,6 +7,7 @@ is therefore held back, and delivered when that is done.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -23,6 +24,7 @@ __all__ = ["protect_imports"]
 _PACKAGE = __name__.partition(".")[0]
 # After the statement that imports has ended, importlib's last steps included.
 _SECONDS_LATER = 0.02
+_OBJECTS = 20_000  # are made between two collections while a module is imported
 
 
 def protect_imports() -> None:
@@ -73,7 +75,7 @@ class _Whole:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
-        with _held():
+        with _held(), _rarely_collected():
             self._loader.exec_module(module)
 
     def __getattr__(self, name: str) -> Any:
@@ -103,6 +105,22 @@ def _held() -> Iterator[None]:
             later = threading.Timer(_SECONDS_LATER, _interrupt, [threading.get_ident()])
             later.daemon = True
             later.start()
+
+
+@contextmanager
+def _rarely_collected() -> Iterator[None]:
+    """Let the garbage collector run seldom, for modules stay: it was an eighth of a start."""
+    before = gc.get_threshold()
+    if not 0 < before[0] < _OBJECTS:
+        yield
+        return
+    meanwhile = (_OBJECTS, *before[1:])
+    gc.set_threshold(*meanwhile)
+    try:
+        yield
+    finally:
+        if gc.get_threshold() == meanwhile:  # else the module has set its own
+            gc.set_threshold(*before)
 
 
 def _interrupt(thread: int) -> None:
