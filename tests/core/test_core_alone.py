@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def names_of(requirements):
     return {re.match(r"[\w.-]+", one)[0].lower().replace("_", "-") for one in requirements}
 
 
+@cache
 def imports_of(folder):
     """Return the packages that the code of a folder imports, each with a file that does."""
     found = {}

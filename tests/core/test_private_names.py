@@ -180,8 +180,11 @@ def test_the_socket_below_an_answer_of_http_is_where_it_is_read():
 
 def test_no_other_private_name_of_another_package_is_used():
     known = {each.name for each in PRIVATE} | SHOWN | {*CHAIN} | MODULES
-    own = {name for path in files() for name in defined(path)}
-    found = {(path.name, name) for path in files() for name in private_names(path)}
+    own, found = set(), set()
+    for path in files():
+        nodes = [*tree_of(path)]
+        own |= {*defined(nodes)}
+        found |= {(path.name, name) for name in private_names(nodes)}
     assert {(file, name) for file, name in found if name not in known | own} == set()
 
 
@@ -211,9 +214,9 @@ def tree_of(path):
     return ast.walk(ast.parse(path.read_text(encoding="utf-8")))
 
 
-def defined(path):
+def defined(nodes):
     """Yield the private names that a file of the package defines."""
-    for node in tree_of(path):
+    for node in nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 yield name
@@ -223,9 +226,9 @@ def defined(path):
                 yield name
 
 
-def private_names(path):
+def private_names(nodes):
     """Yield the private names that a file asks for, of something that is not itself."""
-    for node in tree_of(path):
+    for node in nodes:
         match node:
             case ast.Attribute(value=ast.Name(id="self" | "cls")):
                 pass
@@ -269,7 +272,11 @@ def names_within(node):
 
 def owns(kind, name):
     """Return whether a class defines a name, or gives it to its objects."""
-    return name in vars(kind) or name in given_to_objects(kind)
+    if name in vars(kind):
+        return True
+    # To find a class in its module costs far more than to read the module.
+    whole = sys.modules.get(kind.__module__)
+    return name in given_to_objects(whole) and name in given_to_objects(kind)
 
 
 @cache
