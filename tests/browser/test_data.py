@@ -29,8 +29,7 @@ GRID = """hub.db.query('select *, id as "<b>bold</b>" from sale order by id')"""
 @pytest.fixture
 def grid(lab):
     """Open a notebook with a grid, and return the grid's element."""
-    lab.open(lab.write("data.ipynb", SETUP, GRID))
-    assert lab.run_all(), lab.cell_output_text(1)
+    assert lab.show("data.ipynb", SETUP, GRID), lab.cell_output_text(1)
     element = lab.output(1).locator(".agentnb-grid")
     expect(element.locator("th").nth(1)).to_contain_text("4 distinct")
     return element

@@ -37,10 +37,36 @@ LINE = "mean of eur by day, of 1,500 rows"
 @pytest.fixture
 def plots(lab):
     """Open a notebook with bars and a cached cell that draws a line, and run it."""
-    lab.open(lab.write("plots.ipynb", PLOTS, BARS, CACHED))
-    assert lab.run_all(), lab.cell_output_text(1)
+    assert lab.show("plots.ipynb", PLOTS, BARS, CACHED), lab.cell_output_text(1)
     expect(lab.output(1).locator("canvas")).to_be_visible()
     return lab
+
+
+def shown(lab, number):
+    """Return what a cell shows: kinds, texts and names of drawings, in their order."""
+    found = []
+    for output in json.loads(json.dumps(lab.page.evaluate(OUTPUTS, number))):
+        data = output.get("data", {})
+        data.pop("image/png", None)  # JupyterLab adds it when it has drawn
+        text = "".join(output.get("text", ""))
+        found.append((output["output_type"], text, data, output.get("metadata")))
+    return found
+
+
+def test_a_cached_cell_shows_its_print_its_plot_and_its_update_again(plots):
+    first = shown(plots, 2)
+    kinds = [kind for kind, *_ in first]
+    assert kinds == ["stream", "display_data", "display_data", "stream", "execute_result"]
+    assert first[1][2]["text/plain"] == "'last'"
+    again = plots.add_cell(CACHED.replace(" --rerun", ""))
+    expect(plots.output(again).locator("canvas")).to_be_visible()
+    note, *rest = shown(plots, again)
+    assert note[2]["text/plain"].startswith("%%cache drawn: from ")
+    assert rest == first
+    expect(plots.output(again).locator("[role=graphics-document]")).to_have_attribute(
+        "aria-label", LINE
+    )
+    plots.screenshot("cached", element=plots.cell(again))
 
 
 def test_a_plot_is_drawn_named_and_saved_without_a_network(plots, axe):
@@ -70,30 +96,3 @@ def test_a_plot_is_drawn_named_and_saved_without_a_network(plots, axe):
     expect(plots.output(1).locator("[role=graphics-document]")).to_have_attribute(
         "aria-label", CAPTION
     )
-
-
-def shown(lab, number):
-    """Return what a cell shows: kinds, texts and names of drawings, in their order."""
-    found = []
-    for output in json.loads(json.dumps(lab.page.evaluate(OUTPUTS, number))):
-        data = output.get("data", {})
-        data.pop("image/png", None)  # JupyterLab adds it when it has drawn
-        text = "".join(output.get("text", ""))
-        found.append((output["output_type"], text, data, output.get("metadata")))
-    return found
-
-
-def test_a_cached_cell_shows_its_print_its_plot_and_its_update_again(plots):
-    first = shown(plots, 2)
-    kinds = [kind for kind, *_ in first]
-    assert kinds == ["stream", "display_data", "display_data", "stream", "execute_result"]
-    assert first[1][2]["text/plain"] == "'last'"
-    again = plots.add_cell(CACHED.replace(" --rerun", ""))
-    expect(plots.output(again).locator("canvas")).to_be_visible()
-    note, *rest = shown(plots, again)
-    assert note[2]["text/plain"].startswith("%%cache drawn: from ")
-    assert rest == first
-    expect(plots.output(again).locator("[role=graphics-document]")).to_have_attribute(
-        "aria-label", LINE
-    )
-    plots.screenshot("cached", element=plots.cell(again))
