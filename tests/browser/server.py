@@ -41,6 +41,15 @@ UNUSED_PARTS = {
         "tools",
     ),
 }
+UNUSED_IN_SERVER = "jupysql_plugin jupyter_lsp jupyter_server_terminals nbdime notebook_shim"
+# jsonschema, where it finds rfc3987_syntax, has it read a grammar of addresses as it is imported:
+# that takes longer than all the rest of the server's start, and no test is about such addresses.
+START = """
+import sys
+sys.modules["rfc3987_syntax"] = None
+from jupyterlab.labapp import main
+main()
+"""
 WIDGETS = ("@jupyter-widgets", "anywidget")  # the extensions of others that are used
 
 
@@ -107,12 +116,13 @@ class Server:
             "--LabApp.expose_app_in_browser=True",
             "--LabApp.extension_manager=readonly",
             f"--LabApp.labextensions_path={extensions}",
+            *(f"--ServerApp.jpserver_extensions={name}=False" for name in UNUSED_IN_SERVER.split()),
             "--allow-root",
             "--no-browser",
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterlab", *options],
+                [sys.executable, "-c", START, *options],
                 cwd=self.root,
                 env=environment | ours,
                 stdout=log,
