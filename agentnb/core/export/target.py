@@ -61,7 +61,7 @@ class Target:
     ...         _ = target.file.write(b"n\n")
     ...         size = target.keep()
     ...     Path(folder, "a.csv").read_text()
-    'n\\n'
+    'n\n'
     """
 
     def __init__(
