@@ -135,7 +135,7 @@ def _judge(
     for name, position, optional in flags:
         given = args[position] if position < len(args) else options.get(name, True)
         if given is not True and given is not False and not (optional and given is None):
-            flag(name, given, service=service)
+            flag(name, given, service=service, optional=optional)
 
 
 def _translated(

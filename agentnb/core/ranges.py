@@ -170,8 +170,15 @@ def choice(
     raise refused(name, allowed, value, service, hint or near or f"{name}={choices[0]!r}")
 
 
-def flag(name: str, value: Any, *, service: str, hint: str | None = None) -> bool:
+def flag(
+    name: str, value: Any, *, service: str, hint: str | None = None, optional: bool = False
+) -> bool:
     """Return a flag, if it is True or False; those of numpy are, too.
+
+    Parameters
+    ----------
+    optional
+        Whether None is allowed as well, which the error says.
 
     Raises
     ------
@@ -189,7 +196,8 @@ def flag(name: str, value: Any, *, service: str, hint: str | None = None) -> boo
     kind = type(value)
     if isinstance(value, bool) or (kind.__module__ == "numpy" and kind.__name__ in _NUMPY):
         return bool(value)
-    raise refused(name, "True or False", value, service, hint or f"{name}=True")
+    allowed = "True, False or None" if optional else "True or False"
+    raise refused(name, allowed, value, service, hint or f"{name}=True")
 
 
 def end_of(timeout: Any, *, service: str, since: float | None = None) -> float | None:

@@ -61,7 +61,7 @@ MAGICS = (
         "ai",
         "agentnb.magics.ai",
         "AiMagic",
-        "Ask a language model what stands in the cell: `%%ai`. See `%ai help`.",
+        "Ask a language model the question in the cell: `%%ai`. See `%ai help`.",
     ),
     MagicEntry(
         "api",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeVar
 
@@ -388,13 +389,13 @@ class Executor:
                     Result(columns, found, statement=statement.sql, rowcount=len(found))
                     for columns, found in self.access.backend.stream(*given)
                 )
-            for part in parts:
-                # Each part may come soon, and what is done with it may take long.
-                if watch.over:
-                    parts.close()  # before its connection is given back
-                    raise watch.error()
-                span.note(rows=(rows := rows + len(part)))
-                yield part
+            with contextlib.closing(parts):  # before its connection is given back
+                for part in parts:
+                    # Each part may come soon, and what is done with it may take long.
+                    if watch.over:
+                        raise watch.error()
+                    span.note(rows=(rows := rows + len(part)))
+                    yield part
             self.access.settle(connection)
 
     def export(

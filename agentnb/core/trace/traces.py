@@ -160,10 +160,6 @@ class Traces:
             The limit is below 1, or `failed` is something else.
         """
         limit = whole("limit", limit, service="trace")
-        if failed is not None and not isinstance(failed, bool):
-            raise refused(
-                "failed", "True, False or None", failed, "trace", "hub.trace.list(failed=True)"
-            )
         return TraceList(self._finder.newest(limit, failed))
 
     aget, alast, alist = twin(get), twin(last), twin(list)  # noqa: A003 - the method
