@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from opentelemetry import context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,7 +25,9 @@ def theirs():
     """Return a tracer of the SDK, and what it has exported."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    token = context.attach(context.Context())  # whatever the tests before have left active
     yield provider.get_tracer("theirs"), exporter
+    context.detach(token)
     provider.shutdown()
 
 

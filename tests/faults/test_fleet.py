@@ -95,7 +95,15 @@ def test_the_counts_are_exact_where_a_worker_is_killed(fleet, client, queue):
     let_go(client, queue)
     assert [job.result(120) for job in jobs] == list(range(JOBS))
     name = queue.name
-    found = until(lambda: (new := scrape(other))["agentnb_workers", name] == 1 and new)
+    # A job's result is there before its worker has counted it.
+    found = until(
+        lambda: (
+            (new := scrape(other))["agentnb_workers", name] == 1
+            and new["agentnb_jobs_started_total", name]
+            == new["agentnb_jobs_total", name, "completed"]
+            and new
+        )
+    )
     assert found["agentnb_queue_ended_total", name, "completed"] == JOBS
     assert found["agentnb_queue_jobs", name, "active"] == 0
     assert found["agentnb_jobs_reclaimed_total", name] == 4  # those that it ran

@@ -16,8 +16,8 @@ SHOWS = """%%cache shown
 from IPython.display import display, HTML
 import sys
 with open("shows", "a") as _file: _file.write("x")
-print("printed")
-print("warned", file=sys.stderr)
+print("printed", flush=True)  # the two streams have no order else
+print("warned", file=sys.stderr, flush=True)
 _handle = display(HTML("<b>first</b>"), display_id=True)
 _handle.update(HTML("<b>last</b>"))
 display({"image/png": "iVBORw0KGgo=", "text/plain": "<Figure>"}, raw=True)

@@ -281,8 +281,12 @@ class Settings:
 
 def _variables(root: Path, environ: Mapping[str, str], trust: Trust) -> dict[str, Value]:
     """Return the variables of ``.env`` and, before those, of the environment."""
-    variables = read_dotenv(root / ".env", trust)
-    return variables | {name: Value(text, "environment") for name, text in environ.items()}
+    variables = dict(read_dotenv(root / ".env", trust))
+    for name in list(environ):  # a thread that starts a process may take one away meanwhile
+        text = environ.get(name)
+        if text is not None:
+            variables[name] = Value(text, "environment")
+    return variables
 
 
 def _default(field: Field, variables: Mapping[str, Value]) -> str | None:
