@@ -98,6 +98,8 @@ class Target:
     def _judged(self, private: Path | None) -> int | None:
         """Return the permissions of the file that is there; None where there is none."""
         final = self._final
+        if final.is_symlink():  # a loop of links, which Python 3.13 returns as it is
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         owner = next((one for one in _PRIVATE if one in final.parts[:-1]), None)
         in_home = private is not None and final.is_relative_to(private.resolve())
         if owner or in_home or home_of(final) is not None:
