@@ -88,7 +88,7 @@ class Request:
     usage
         The use that its answer has told of; None before that.
     is_under_way
-        Whether it has begun and has not ended.
+        True from its begin to its end.
     around
         The request under way that it is made within; None if there is none.
     """

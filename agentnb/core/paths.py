@@ -21,7 +21,7 @@ _OURS = {
     *("agentnb.db", "agentnb.db-wal", "agentnb.db-shm", "agentnb.db-journal"),
     *("docker", "files", "logs", "modules", "redis", "serve", "tapes"),
 }
-_homes: set[Path] = set()  # of this process, whatever their names
+_homes: set[Path] = set()  # of this process, of any name
 
 
 def home_of(path: Path) -> Path | None:

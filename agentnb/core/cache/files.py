@@ -245,7 +245,7 @@ def _sums(data: Any) -> bytes:
     """Return a digest of the sums of each block of some bytes; empty without numpy.
 
     It takes a thirtieth of the time of a digest of the bytes themselves, and tells a byte that
-    was changed and blocks that were lost, torn or moved. Whoever could forge it owns the home.
+    was changed and blocks that were lost, torn or moved. Only the owner of the home could forge it.
     """
     if "numpy" not in sys.modules:
         return b""

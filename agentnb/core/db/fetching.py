@@ -1,4 +1,4 @@
-"""Files of other machines, which whoever made the database downloads for it."""
+"""Files of other machines, which the maker of a database downloads for it."""
 
 from __future__ import annotations
 

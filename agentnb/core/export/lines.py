@@ -36,7 +36,7 @@ class CSVWriter:
     separator
         The character between two values.
     packed
-        Whether it is compressed by gzip.
+        Compress it by gzip.
     spreadsheet
         Whether texts that a spreadsheet would run are made harmless.
     mark

@@ -59,7 +59,7 @@ class SQLEngine:
         and the number of each row as ``agentnb_at + agentnb_in``; where rows are taken by their
         numbers.
     few
-        Whether there are so few rows that distinct values are counted exactly anywhere.
+        Count distinct values exactly, which takes long for many rows.
     """
 
     refuses = ""
@@ -88,7 +88,7 @@ class SQLEngine:
         self._close = close
         self._take = take
         self._numbered = numbered
-        # What takes no rows may be slow: a statement that reads them several times keeps them.
+        # A query of a database may be slow: a statement that reads them several times keeps them.
         self._keeps = take is None
         self._distinct = "count(distinct {})" if few else self._dialect.words.distinct
 
@@ -226,7 +226,7 @@ class SQLEngine:
 
 
 class _Part:
-    """What is known of one column."""
+    """The counts and the bars of one column, as they come."""
 
     def __init__(
         self, column: int, detail: str, present: Any, distinct: Any, low: Any, high: Any

@@ -31,7 +31,7 @@ class Session:
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is closed."""
+        """True once the connection is closed."""
         return self._task.done()
 
     async def _keep(self) -> None:

@@ -37,7 +37,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the page asks for."""
+    """The order, the filters and the offset that the page asks for."""
 
     sort: Sort | None = None
     chosen: tuple[_Chosen, ...] = ()
@@ -295,13 +295,13 @@ class GridModel:
 
     @property
     def pending(self) -> bool:
-        """Whether something is asked for that is not shown yet."""
+        """True while something is asked for that is not shown yet."""
         with self._lock:
             return self._wants_all or self._asked != self._shown
 
     @property
     def asks(self) -> bool:
-        """Whether each page is a query of a database."""
+        """True where each page is a query of a database."""
         return self._grid.engine == "query"
 
     @property

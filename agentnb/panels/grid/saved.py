@@ -23,7 +23,7 @@ _LENGTHS: Final = (120, 60, 30)
 _WIDTH, _HEIGHT = 100, 28
 _STYLE = one_of_two(".agentnb-grid")
 _PLAIN = " '=/:.,-"
-"""What the address of a picture has as it is."""
+"""Characters that the address of a picture has as they are."""
 # JupyterLab aligns cells to the right, and takes a sheet of styles out of what it does not trust.
 _LEFT = ' style="text-align:left"'
 _NULL = f"<td{_LEFT}><em>NULL</em></td>"

@@ -116,7 +116,7 @@ class GridPanel:
 
     @property
     def closed(self) -> bool:
-        """Whether the grid has been closed."""
+        """True once the grid has been closed."""
         return self._closed
 
     def close(self) -> None:

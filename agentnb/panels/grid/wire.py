@@ -1,4 +1,4 @@
-"""What the page is sent of rows and summaries: short enough for the wire, and fit to be drawn."""
+"""Rows and summaries as the page is sent them: short enough for the wire, and fit to be drawn."""
 
 from __future__ import annotations
 

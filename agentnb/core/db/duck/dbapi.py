@@ -36,7 +36,7 @@ class DuckConnection:
     failed
         Whether a statement failed after which only a rollback is taken.
     retired
-        Whether it is to be closed rather than lent again.
+        True for one that is closed when it is given back, and not lent again.
     watch
         The watch of the statement that is running.
     """

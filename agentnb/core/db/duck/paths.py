@@ -68,7 +68,7 @@ class Paths(NamedTuple):
     names
         The words and names of the statement, in lower case.
     empties
-        Whether it may empty the folders that it names.
+        True where the statement may empty the folders that it names.
     """
 
     texts: list[str]
