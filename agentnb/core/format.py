@@ -30,6 +30,7 @@ __all__ = [
     "formatted",
     "moment",
     "pretty",
+    "rows",
     "short",
     "size",
     "time_left",
@@ -110,6 +111,15 @@ def count(value: float) -> str:
     '50,000'
     """
     return f"{value:,}"
+
+
+def rows(number: int) -> str:
+    """Return a number of rows.
+
+    >>> rows(1), rows(1200)
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {'row' if number == 1 else 'rows'}"
 
 
 def brief(value: float | Decimal) -> str:

@@ -138,7 +138,7 @@ def converter(kind: str, adapt: Callable[[Any], Any], dialect: str) -> Callable[
     makers: dict[str, Callable[[Any], Any]] = {
         "json": values.json_text,
         "text": lambda value: textual(value, utc=dialect == "sqlite"),
-        "decimal": lambda value: adapt(_decimal(value)),
+        "decimal": lambda value: adapt(values.decimal_of(value)),
         "real": _real,
         "whole": _whole,
         "midnight": _midnight,
@@ -162,10 +162,6 @@ def _real(value: Any) -> float:
             f"has {value} beside floats, none of which is equal to it", "load Decimals"
         )
     return number
-
-
-def _decimal(value: Any) -> Decimal:
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def _whole(value: Any) -> int:

@@ -12,6 +12,7 @@ from agentnb.core.db.expressions import EXPRESSIONS
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.db.result import Result
 from agentnb.core.errors import UsageError
+from agentnb.core.format import rows as rows_text
 from agentnb.core.quartiles import QUARTILES, SHARES, rank
 from agentnb.core.table import Column, text_of
 
@@ -184,7 +185,7 @@ def _table(rows: list[tuple[Any, ...]], count: int, statement: str) -> Result:
     kinds = [Column(name, "brief" if name in _BRIEF else None) for name in COLUMNS]
     found = Result(kinds, rows, statement=statement, rowcount=len(rows))
     found.display = _SHOWN
-    found.note = f"of {count:,} {'row' if count == 1 else 'rows'}"
+    found.note = f"of {rows_text(count)}"
     if any(map(_shortened, (one for row in rows for one in row[-len(_BRIEF) :]))):
         found.note += "; shown with 6 digits and 32 characters, whole in .dicts()"
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from agentnb.core.db.gridded import HEIGHT, ROWS, Gridded
 from agentnb.core.db.values import Columns
 from agentnb.core.errors import UsageError
+from agentnb.core.format import rows as rows_text
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.table import Table
 
@@ -229,7 +230,7 @@ class Result(Table):
     def _done(self) -> str:
         if not self.rowcount:
             return "done"
-        return f"{self.rowcount:,} {'row' if self.rowcount == 1 else 'rows'} affected"
+        return f"{rows_text(self.rowcount)} affected"
 
     def __repr__(self) -> str:
         return super().__repr__() if self.returns_rows else self._done()

@@ -22,6 +22,7 @@ __all__ = [
     "TEXTUAL",
     "Columns",
     "UnfitError",
+    "decimal_of",
     "exact_integer",
     "exact_number",
     "in_microseconds",
@@ -96,6 +97,15 @@ def missing(value: object) -> bool:
     (False, False)
     """
     return type(value).__name__ in {"NAType", "NaTType"}
+
+
+def decimal_of(value: Any) -> decimal.Decimal:
+    """Return a number as the Decimal that is written as it is.
+
+    >>> decimal_of(0.1), decimal_of(2)
+    (Decimal('0.1'), Decimal('2'))
+    """
+    return decimal.Decimal(repr(value) if isinstance(value, float) else value)
 
 
 def exact_number(value: decimal.Decimal) -> int | float:

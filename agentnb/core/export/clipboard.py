@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UsageError
 from agentnb.core.export.lines import CSVWriter
+from agentnb.core.format import rows as rows_text
 from agentnb.core.format import size as size_text
 
 if TYPE_CHECKING:
@@ -51,17 +52,12 @@ class Clipboard:
     rows: int
     notes: tuple[str, ...] = ()
 
-    def _count(self) -> str:
-        return f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-
     def __repr__(self) -> str:
-        return "\n".join((
-            f"{self._count()} to copy: a notebook's page has the button; print(_.text) shows them",
-            *self.notes,
-        ))  # fmt: skip
+        where = "a notebook's page has the button; print(_.text) shows them"
+        return "\n".join((f"{rows_text(self.rows)} to copy: {where}", *self.notes))
 
     def _repr_html_(self) -> str:
-        count = self._count()
+        count = rows_text(self.rows)
         notes = "".join(f"<br><small>{escape(note)}</small>" for note in self.notes)
         # The first line break of a text area is not of its text.
         return (

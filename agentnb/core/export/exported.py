@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agentnb.core.errors import AgentnbError, UsageError
 from agentnb.core.export.target import Target
+from agentnb.core.format import rows as rows_text
 from agentnb.core.format import size as size_text
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ class Exported(os.PathLike[str]):
         return os.fspath(self.path)
 
     def __repr__(self) -> str:
-        rows = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
-        return "\n".join((f"{rows} in {self.path}, {size_text(self.size)}", *self.notes))
+        rows = f"{rows_text(self.rows)} in {self.path}, {size_text(self.size)}"
+        return "\n".join((rows, *self.notes))
 
 
 def export(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.expressions import EXPRESSIONS
+from agentnb.core.db.values import decimal_of
 from agentnb.core.grid.details import KINDS
 
 if TYPE_CHECKING:
@@ -110,7 +110,9 @@ class Dialect:
         if one.kind == "contains":
             return self.words.contains.replace("{}", column).replace("{part}", bound(one.low))
         if KINDS[one.detail] != "number":
-            return _compared(column, one, one.low, one.high, bound)
+            if one.kind == "equals":
+                return f"{column} = {bound(one.low)}"
+            return " and ".join(_between(column, one.low, one.high, bound))
         return self._number(column, one, bound)
 
     def _number(self, column: str, one: Condition, bound: Any) -> str:
@@ -135,8 +137,7 @@ class Dialect:
                 return f"c{one.column} is not null"
         else:
             low, high = self._fitting(low, one.detail), self._fitting(high, one.detail)
-        parts = [f"{column} >= {bound(low)}"] if low is not None else []
-        parts += [f"{column} <= {bound(high)}"] if high is not None else []
+        parts = _between(column, low, high, bound)
         if high is None and one.detail in {"real", "decimal"}:  # NaN is greater than all
             parts.append(f"not {self.words.nan.replace('{}', self.number(one.column))}")
         return " and ".join(parts)
@@ -146,7 +147,7 @@ class Dialect:
         if value is None:
             return None
         if detail == "decimal" and self.kind == "postgresql":
-            return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+            return decimal_of(value)
         if self.kind == "sqlite" and isinstance(value, int) and abs(value) < _LIMITS["sqlite"]:
             return value
         try:
@@ -155,9 +156,7 @@ class Dialect:
             return math.inf if value > 0 else -math.inf
 
 
-def _compared(column: str, one: Condition, low: Any, high: Any, bound: Any) -> str:
-    if one.kind == "equals":
-        return f"{column} = {bound(low)}"
+def _between(column: str, low: Any, high: Any, bound: Any) -> list[str]:
+    """Return the conditions of the two ends of a range, each of which may be None."""
     parts = [f"{column} >= {bound(low)}"] if low is not None else []
-    parts += [f"{column} <= {bound(high)}"] if high is not None else []
-    return " and ".join(parts)
+    return parts + ([f"{column} <= {bound(high)}"] if high is not None else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentnb.core.format import rows as rows_text
 from agentnb.core.plot.labels import label
 
 if TYPE_CHECKING:
@@ -134,9 +135,9 @@ class Drawn:
     def caption(self) -> str:
         """Return what was drawn, and what was not, in one line."""
         x = label(self.asked.x)
-        parts = [f"{self.y_title} by {x}, of {_rows(self.rows)}"]
+        parts = [f"{self.y_title} by {x}, of {rows_text(self.rows)}"]
         if self.left_out:
-            parts.append(f"{_rows(self.left_out)} without a value left out")
+            parts.append(f"{rows_text(self.left_out)} without a value left out")
         drawn = len(self.boxes or {point.x for point in self.points})
         if self.categories > drawn:
             parts.append(f"the {drawn} largest of {self.categories:,} values of {x}")
@@ -146,7 +147,3 @@ class Drawn:
             rest = f"{self.colors - COLORS + 1:,} of {self.colors:,} values"
             parts.append(f"{rest} of {label(self.asked.color)} are {OTHER!r}")
         return "; ".join(parts)
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} {'row' if count == 1 else 'rows'}"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher"]
 
-_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".csv.gz", ".tsv.gz")
 _TYPES = {
     "text/csv": ".csv",
     "application/csv": ".csv",
@@ -116,20 +115,22 @@ class Fetcher:
 
     def _name(self, url: str, headers: Mapping[str, str], file: IO[bytes]) -> str:
         """Return the name of a file, whose end is its format."""
+        from agentnb.core.db.sources import SUFFIXES
+
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         file.seek(0)
         first = file.read(512)
         if kind in {"text/html", "application/xhtml+xml"} or _HTML.match(first):
             raise self._invalid(url, "sent a page of HTML, and no data", _HINT_HTML)
         plain = _NO_NAME.sub("-", unquote(urlsplit(url).path).rpartition("/")[2])[-80:].lower()
-        suffix = next((one for one in _SUFFIXES if plain.endswith(one)), None)
+        suffix = next((one for one in SUFFIXES if plain.endswith(one)), None)
         if suffix is None:
             suffix = _TYPES.get(kind)
             if suffix is None:
                 raise self._invalid(
                     url,
                     f"sent {kind or 'data without a type'}, which is no format that is loaded",
-                    f"the URL ends in {', '.join(_SUFFIXES)}, or the reply says text/csv, "
+                    f"the URL ends in {', '.join(SUFFIXES)}, or the reply says text/csv, "
                     "application/json or the like",
                 )
             plain = (plain or "data") + suffix

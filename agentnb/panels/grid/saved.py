@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from agentnb.core.format import cut
+from agentnb.core.format import rows as rows_text
 from agentnb.panels.base.fallback import one_of_two
 from agentnb.panels.grid.wire import DASH, header, is_strip, words, worth_drawing
 
@@ -78,9 +79,8 @@ def count_line(page: Page) -> str:
     some = "" if page.matched == page.total else f" ({page.total:,} in all)"
     if not page.rows:
         return f"no rows{some}"
-    rows = "row" if page.matched == 1 else "rows"
     first, last = page.first + 1, page.first + len(page.rows)
-    return f"{first:,}{DASH}{last:,} of {page.matched:,} {rows}{some}"
+    return f"{first:,}{DASH}{last:,} of {rows_text(page.matched)}{some}"
 
 
 def _head(column: GridColumn, summary: Summary | None) -> str:

@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.result import ArrowResult
 from agentnb.core.db.sources.delimited import read_csv
@@ -18,7 +18,21 @@ from agentnb.core.errors import FileNotFound, UsageError
 from agentnb.core.expand import expand
 from agentnb.core.table import Table
 
-__all__ = ["Source", "read"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["SUFFIXES", "Source", "read"]
+
+_READERS: dict[str, Callable[[Path], Source]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".json": read_json,
+    ".jsonl": read_json,
+    ".ndjson": read_json,
+    ".parquet": read_parquet,
+}
+SUFFIXES = (*_READERS, *(f"{end}.gz" for end, one in _READERS.items() if one is read_csv))
+"""The ends of the names of files that are read."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
@@ -67,22 +81,14 @@ def read(source: Any) -> Source:
 
 
 def _file(path: Path) -> Source:
-    readers = {
-        ".csv": read_csv,
-        ".tsv": read_csv,
-        ".json": read_json,
-        ".jsonl": read_json,
-        ".ndjson": read_json,
-    }
-    readers[".parquet"] = read_parquet
     packed = path.suffix.lower() == ".gz"
     suffix = Path(path.stem).suffix.lower() if packed else path.suffix.lower()
-    reader = readers.get(suffix)
+    reader = _READERS.get(suffix)
     if reader is None or (packed and reader is not read_csv):
         raise UsageError(
             f"{path.name}: a file of an unknown kind",
             service="db",
-            hint=f"the name ends in one of {', '.join(readers)}, .csv.gz, .tsv.gz",
+            hint=f"the name ends in one of {', '.join(SUFFIXES)}",
         )
     if not path.is_file():
         raise FileNotFound(
