@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import warnings
 
 import pytest
 
 from agentnb.core.db import Database, adbc
+from agentnb.core.errors import DeadlineExceeded
 
 PID = "select pg_backend_pid() as pid"
 
@@ -101,3 +103,32 @@ def test_text_that_does_not_look_like_a_number_is_fetched_as_arrow_data(tmp_path
         db.execute("create table t (v text)")
         db.execute("insert into t values (:v)", texts)
         assert fetch(db, "select v from t").column("v") == [text["v"] for text in texts]
+
+
+ENDLESS = (
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) as c from n"
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("select * from endless", None),
+        ("select count(*) as n from p a, p b, p c", [(8,)]),
+        ("select (select max(b.v) from p b where b.k >= a.k) as v from p a", [("b",), ("b",)]),
+    ],
+)
+def test_what_may_have_no_end_is_left_to_the_driver_which_has_a_cancel(tmp_path, sql, rows):
+    pytest.importorskip("adbc_driver_sqlite")
+    with Database(f"sqlite:///{tmp_path}/p.db") as db:
+        db.script("create table p (k integer primary key, v text); insert into p values (1, 'a')")
+        db.script(f"insert into p values (2, 'b'); create view endless as {ENDLESS}")
+        if rows is None:
+            with pytest.raises(DeadlineExceeded):
+                db.query(sql, arrow=True, timeout=0.2)
+        else:
+            found = db.query(sql, arrow=True)
+            assert (type(found).__name__, found.rows) == ("Result", rows)
+        fetch(db, "select a.v, b.v as w from p a join p b on b.k = a.k")  # a row for a row
+    threads = [each.name for each in threading.enumerate()]
+    assert "agentnb-adbc" not in threads

@@ -12,7 +12,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from agentnb.core.db.adbc_types import Unsuitable, expected_types, guarded, same_types
+from agentnb.core.db.adbc_types import (
+    Unsuitable,
+    expected_types,
+    guarded,
+    require_one_loop,
+    same_types,
+)
 from agentnb.core.db.backend import Backend, Watch, logger
 from agentnb.core.db.effects import calls
 from agentnb.core.db.postgres_read_only import READ
@@ -101,8 +107,8 @@ def fetch(
     uri = backend.uri_for_adbc()
     if backend.read_only and backend.kind == "postgresql" and not calls(statement.sql) <= READ:
         return None  # the driver asks what they do
-    if uri is None or not statement.reads or "recursive" in statement.words:
-        return None  # ADBC's SQLite driver has no cancel, and a recursion may have no end
+    if uri is None or not statement.reads:
+        return None
     if statement.words & _OF_CONNECTION and calls(statement.sql) & _OF_CONNECTION:
         return None
     try:
@@ -161,7 +167,7 @@ class _Job:
     def _give_up(self) -> None:
         self._given_up = True  # seen between two batches
         if cursor := self._cursor:
-            # ADBC's SQLite driver has no cancel; there the thread ends with its batch.
+            # ADBC's SQLite driver has no cancel: there it ends by itself, see require_one_loop.
             with contextlib.suppress(Exception):
                 cursor.adbc_cancel()
 
@@ -189,6 +195,7 @@ class _Job:
                 expected_types(cursor.adbc_execute_schema(self._text), self._kind, pa)
             text = self._text
             if self._kind == "sqlite":
+                require_one_loop(cursor, text, self._values)
                 text = guarded(cursor, text, self._values)
             cursor.execute(text, self._values)
             reader = cursor.fetch_record_batch()

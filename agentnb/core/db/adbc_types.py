@@ -8,7 +8,7 @@ from typing import Any
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.frames import EXACT
 
-__all__ = ["Unsuitable", "expected_types", "guarded", "same_types"]
+__all__ = ["Unsuitable", "expected_types", "guarded", "require_one_loop", "same_types"]
 
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
@@ -25,6 +25,26 @@ _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 
 class Unsuitable(Exception):  # noqa: N818 - a decision, not an error
     """The driver is to be taken instead."""
+
+
+def require_one_loop(cursor: Any, text: str, values: list[Any] | None) -> None:
+    """Refuse a query of SQLite that reads more than one table by turns.
+
+    ADBC's SQLite driver has no cancel, so that what runs on after its time, or Ctrl-C, has to end
+    by itself soon. Joins and recursions, also those in views, may have no end; finding one row by
+    its number for each row of a table has.
+
+    Source: https://sqlite.org/eqp.html
+
+    Raises
+    ------
+    Unsuitable
+        It may have no end.
+    """
+    cursor.execute(f"explain query plan {text}", values)
+    loops = [row[3] for row in cursor.fetchall() if row[3].startswith(("SCAN ", "SEARCH "))]
+    if sum(not loop.endswith("USING INTEGER PRIMARY KEY (rowid=?)") for loop in loops) > 1:
+        raise Unsuitable
 
 
 def guarded(cursor: Any, text: str, values: list[Any] | None) -> str:
