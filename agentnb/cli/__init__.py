@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agentnb.cli.errors import print_error
 from agentnb.cli.parser import parse
 from agentnb.core.errors import AgentnbError
+from agentnb.core.imports import spare
 
 if TYPE_CHECKING:
     import argparse
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = options.run
         code = run(options)
         sys.stdout.flush()
+        if arguments is None and not options.foreign:
+            spare()  # only code of the user's may have left files open that the end has to close
     except AgentnbError as error:
         print_error(error)
         return 2

@@ -47,6 +47,8 @@ class Parser(argparse.ArgumentParser):
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options of a command, with the function that runs it as ``run``.
 
+    ``foreign`` tells whether it runs code of the user's.
+
     Raises
     ------
     UsageError
@@ -76,14 +78,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         what = "no such option" if unknown[0].startswith("-") else "not expected"
         raise UsageError(f"{what}: {unknown[0]}", service="cli", hint=hint)
     if options.version:
-        options.run = commands.version
+        options.run, options.foreign = commands.version, False
     elif word is None:
         parser.error("a command is needed: " + ", ".join(known.choices))
     return options
 
 
 def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
-    def add(name: str, run: Callable[[argparse.Namespace], int], about: str) -> Parser:
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], about: str, *, foreign: bool = False
+    ) -> Parser:
         parser = known.add_parser(
             name,
             help=about,
@@ -91,7 +95,7 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
             epilog=f"example: {_EXAMPLES[name]}",
             allow_abbrev=False,
         )
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=run, foreign=foreign)
         return parser
 
     about = "Copy the tutorials, overwriting nothing, and open JupyterLab on them."
@@ -108,12 +112,11 @@ def _add_commands(known: argparse._SubParsersAction[Parser]) -> None:
     init.add_argument(
         "--force", action="store_true", help="make what is missing among files; overwrite nothing"
     )
-    _add_worker(
-        add("worker", worker.run, "Process jobs of queues and tasks of agents until stopped.")
-    )
+    about = "Process jobs of queues and tasks of agents until stopped."
+    _add_worker(add("worker", worker.run, about, foreign=True))
     _add_serve(add("serve", serve.run, "Offer the workspace's events over a WebSocket."))
     about = "Offer tools over the services to programs that speak the Model Context Protocol."
-    _add_mcp(add("mcp", mcp.run, about))
+    _add_mcp(add("mcp", mcp.run, about, foreign=True))
     about = "Make the tables of workflows in the database, or bring them up to date."
     add("migrate", migrate.run, about)
     about = "Look for secrets in saved notebooks, their outputs included."

@@ -57,6 +57,15 @@ def test_the_version_is_printed(agentnb):
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(("call", "spared"), [("main()", True), ("main(['--version'])", False)])
+def test_a_command_of_a_process_of_its_own_spares_the_last_looks_for_garbage(call, spared):
+    code = f"import gc; from agentnb.cli import main; {call}; print(gc.get_freeze_count() > 0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == str(spared)
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

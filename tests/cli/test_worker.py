@@ -243,6 +243,20 @@ def test_an_app_brings_all_its_queues(worker, queues):
     assert "letters (jobs:letters), 1 thread," in one.lines[0]
 
 
+def test_a_file_that_an_app_holds_in_a_circle_is_written_whole(queue, worker, tmp_path):
+    (tmp_path / "diary.py").write_text(
+        "class Diary:\n"
+        "    def __init__(self):\n"
+        "        self.file, self.itself = open('diary', 'w'), self\n"
+        "DIARY = Diary()\n"
+        "def note(job):\n"
+        "    DIARY.file.write(job.data)\n"  # the end of the process closes the file
+    )
+    queue.add("dear diary")
+    assert worker(queue.name, "--processor", "diary:note", "--drain").wait() == 0
+    assert (tmp_path / "diary").read_text() == "dear diary"
+
+
 def test_a_terminal_has_a_bar(queue, home, tmp_path, worker):
     assert worker
     for n in range(20):

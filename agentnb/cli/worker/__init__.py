@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UnavailableError, UsageError
+from agentnb.core.imports import spare
 from agentnb.core.trace.process import set_role
 from agentnb.core.work.executors.words import PROCESSES
 
@@ -36,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
     with agentnb.connect(**recorded) as hub:
         options.executor = _executor(options, hub.settings.executor)
         screen = Screen(quiet=options.quiet, log=options.log, redactor=hub.settings.redactor)
+        _import_services(options)
         apps = Apps(options.app)
         found = sources(options, hub.settings.home, apps)
         set_role(_role([one.queue for one in found]))
@@ -59,6 +62,16 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
         os._exit(0)
     return 0
+
+
+def _import_services(options: argparse.Namespace) -> None:
+    """Import what the worker needs in any case, and spare it: code of the user's comes later."""
+    names = ["redis.asyncio", "agentnb.core.queue.queues"]
+    if options.agents is not None:
+        names += ["sqlalchemy", "agentnb.core.workflow.orchestrator"]
+    for name in names:
+        import_module(name)
+    spare()
 
 
 def _role(queues: list[str]) -> str:
