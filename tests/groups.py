@@ -16,6 +16,7 @@ import os
 import re
 from collections import Counter
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,12 @@ def check_stable(items):
 
 def uses_engine(nodeid):
     """Return whether a test uses the Docker engine."""
-    file = nodeid.partition("::")[0]
-    return "[07_docker]" in nodeid or any(fnmatch(file, one) for one in DOCKER)
+    return "[07_docker]" in nodeid or _is_of_docker(nodeid.partition("::")[0])
+
+
+@cache  # it is asked for each test, and files are few
+def _is_of_docker(file):
+    return any(fnmatch(file, one) for one in DOCKER)
 
 
 def group_of(nodeid):

@@ -57,9 +57,9 @@ MARKERS = {
 
 def mark(item, root):
     """Give an item of pytest the markers that its clues mean."""
-    clues = _clues(item, root)
+    given = set().union(*map(_meaning, _clues(item, root)))
     for name in MARKERS:
-        if any(name in _meaning(clue) for clue in clues):
+        if name in given:
             item.add_marker(name)
 
 
@@ -74,15 +74,20 @@ def _meaning(clue):
 
 
 def _clues(item, root):
-    place = item.path.relative_to(root)
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     values = [value.stem if isinstance(value, Path) else value for value in parameters]
     return {
-        *place.parent.parts,
-        place.stem,
+        *_place(item.path, root),
         *getattr(item, "fixturenames", ()),
         *(f"={value}" for value in values if isinstance(value, str)),
     }
+
+
+@cache
+def _place(file, root):
+    """Return the clues of where a file is, the same for all of its tests."""
+    place = file.relative_to(root)
+    return (*place.parent.parts, place.stem)
 
 
 def left_out(expression, name):

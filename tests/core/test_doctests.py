@@ -15,13 +15,14 @@ import pytest
 
 import agentnb
 
-MODULES = [
-    module.name
+# Only their texts: to import them takes seconds, in each process that collects the tests.
+TEXTS = {
+    module.name: Path(module.module_finder.find_spec(module.name).origin).read_text("utf-8")
     for module in pkgutil.walk_packages(agentnb.__path__, "agentnb.")
     if not module.name.startswith("agentnb.tutorials")
-    # To look for examples in the others takes longer than to run them.
-    and ">>>" in Path(module.module_finder.find_spec(module.name).origin).read_text("utf-8")
-]
+}
+MODULES = [name for name, text in TEXTS.items() if ">>>" in text]
+RAISING = [name for name in MODULES if "Traceback (most recent call last)" in TEXTS[name]]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def as_in_python_3_11_2(*error):
     return traceback.format_exception_only(*error)[-1:]
 
 
-@pytest.mark.parametrize("name", [module for module in MODULES if raising(module)])
+@pytest.mark.parametrize("name", RAISING)
 def test_the_exceptions_in_examples_are_true_on_python_3_11_2(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     old = SimpleNamespace(**vars(traceback) | {"format_exception_only": as_in_python_3_11_2})

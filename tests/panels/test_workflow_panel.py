@@ -363,7 +363,7 @@ def test_the_stream_of_the_picked_task_grows_between_two_looks_at_everything(hub
         view._whole_at = 0.0
         refreshed(view)
         assert " three" in shown.value
-        assert view.panel._refresher._every == 3600.0
+        until(lambda: view.panel._refresher._every == 3600.0)
         view._pick("plan")
         view._whole_at = 0.0
         refreshed(view)
