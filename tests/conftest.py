@@ -250,7 +250,9 @@ def mariadb_url(mariadb_socket):
     import pymysql
 
     name = f"test_{os.getpid()}_{next(_NUMBERS)}"
-    with pymysql.connect(unix_socket=str(mariadb_socket), user="root") as connection:
+    # Through a socket there is no TLS, but certificates would be read for it.
+    link = {"unix_socket": str(mariadb_socket), "user": "root", "ssl_disabled": True}
+    with pymysql.connect(**link) as connection:
         connection.cursor().execute(f"create database {name}")
         yield f"mysql+pymysql://root@localhost/{name}?unix_socket={mariadb_socket}"
         connection.cursor().execute(f"drop database {name}")

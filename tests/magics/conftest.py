@@ -153,7 +153,10 @@ def bare_shell(project):  # noqa: ARG001 - the shell lives in it
         shell.run_line_magic("unload_ext", "agentnb")
     # Else each shell is kept up to the end of the run, and tidied up for only then.
     atexit.unregister(shell.atexit_operations)
-    shell.atexit_operations()
+    with pytest.MonkeyPatch.context() as patch:
+        # Each would look for garbage among all that the tests have made so far.
+        patch.setattr("gc.collect", lambda *_: 0)
+        shell.atexit_operations()
     shell.restore_sys_module_state()
 
 
