@@ -88,6 +88,22 @@ def serving(shared_redis, tmp_path):
     made.close()
 
 
+@pytest.fixture(scope="module")
+def serving_all(shared_redis, tmp_path_factory):
+    """Return a server that tests share, since its start takes longer than they do."""
+    made = Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")
+    yield made.start("--no-token", "--origin", "https://app.example.com/")
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def serving_known(shared_redis, tmp_path_factory):
+    """Return a server that tests share, and that asks for a token."""
+    made = Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")
+    yield made.start(AGENTNB_SERVE_TOKEN=TOKEN)
+    made.close()
+
+
 @pytest.fixture
 def joined(serving):
     """Return what makes a client of the server that has subscribed."""
@@ -178,9 +194,8 @@ def test_nothing_arrives_after_unsubscribing(serving, joined):
         json.dumps({"type": "subscribe", "channels": ["x" * 201]}),
     ],
 )
-def test_what_cannot_be_understood_is_answered_and_the_link_stays(serving, joined, text):
-    serving.start()
-    client = joined(json=False)
+def test_what_cannot_be_understood_is_answered_and_the_link_stays(serving_all, joined, text):
+    client = joined(token="", url=serving_all.url, json=False)
     client.send(text)
     assert json.loads(client.receive(5))["type"] == "error"
     client.send('{"type": "subscribe", "channels": ["a"]}')
@@ -203,10 +218,9 @@ def test_the_token_is_made_once_kept_for_the_owner_and_shown_once(serving):
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "hunter22hunter2é"])
-def test_without_the_right_token_nobody_is_let_in(serving, token):
-    serving.start(AGENTNB_SERVE_TOKEN=TOKEN)
+def test_without_the_right_token_nobody_is_let_in(serving_known, token):
     headers = {"Authorization": f"Bearer {token}"} if token.isascii() and token else {}
-    client = WebSocketClient(f"{serving.url}?token={quote(token)}", headers=headers)
+    client = WebSocketClient(f"{serving_known.url}?token={quote(token)}", headers=headers)
     try:
         with pytest.raises(RejectedError, match="401"):
             client.connect()
@@ -214,10 +228,9 @@ def test_without_the_right_token_nobody_is_let_in(serving, token):
         client.disconnect()
 
 
-def test_the_token_may_be_a_header_or_in_the_url(serving, joined):
-    serving.start(AGENTNB_SERVE_TOKEN=TOKEN)
-    joined("a", token=TOKEN)
-    joined("a", token="", url=f"{serving.url}?token={TOKEN}")
+def test_the_token_may_be_a_header_or_in_the_url(serving_known, joined):
+    joined("a", token=TOKEN, url=serving_known.url)
+    joined("a", token="", url=f"{serving_known.url}?token={TOKEN}")
 
 
 def test_the_token_comes_from_a_file_and_never_from_the_command_line(serving, joined, tmp_path):
@@ -290,12 +303,11 @@ def test_a_token_that_others_may_read_is_refused(serving):
         ("http://localhost\r\nOrigin: https://evil.example.com", "/ws", 403),
     ],
 )
-def test_pages_of_elsewhere_are_refused(serving, origin, path, status):
-    serving.start("--no-token", "--origin", "https://app.example.com/")
-    with socket.create_connection(("127.0.0.1", serving.port)) as link:
+def test_pages_of_elsewhere_are_refused(serving_all, origin, path, status):
+    with socket.create_connection(("127.0.0.1", serving_all.port)) as link:
         lines = [
             f"GET {path} HTTP/1.1",
-            f"Host: localhost:{serving.port}",
+            f"Host: localhost:{serving_all.port}",
             "Upgrade: websocket",
             "Connection: Upgrade",
             "Sec-WebSocket-Version: 13",
