@@ -112,3 +112,12 @@ def test_a_value_of_another_type_than_a_strict_table_s_is_refused_as_such(db):
         db.execute("insert into strict_one values ('x')")
     assert caught.value.sqlstate == "42804"
     assert not isinstance(caught.value, ConstraintViolation)
+
+
+@pytest.mark.parametrize("sql", ["create table team (id integer)", "create view seen as select 1"])
+def test_what_exists_already_is_told_with_what_to_do(db, sql):
+    db.execute("create view seen as select 2 as n")
+    with pytest.raises(QueryRejected, match="already exists") as caught:
+        db.execute(sql)
+    assert caught.value.hint == "take another name, or drop what has this one first"
+    assert caught.value.sqlstate in {"42P07", "42S01"}

@@ -51,7 +51,7 @@ def test_a_bare_line_shows_some_rows_and_an_export_has_all(run):
 @pytest.mark.usefixtures("tasks")
 def test_results_and_frames_of_the_notebook_are_exported_by_name(run, shell):
     run("%db rows << select id from task where id < 3")
-    assert run("%db export rows.csv << rows").rows == 2
+    assert run("%db export rows.csv << rows  # of today").rows == 2
     assert Path("rows.csv").read_text() == "id\n1\n2\n"
     shell.user_ns["df"] = pd.DataFrame({"at": pd.to_datetime(["2026-01-31"]), "n": [1.5]})
     run("%db export df.csv <<df")

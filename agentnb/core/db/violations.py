@@ -11,10 +11,13 @@ from agentnb.core.errors import (
     UniqueViolation,
 )
 
-__all__ = ["CHECK", "FOREIGN_KEY", "NOT_NULL", "UNIQUE", "refusal"]
+__all__ = ["CHECK", "EXISTS", "FOREIGN_KEY", "NOT_NULL", "UNIQUE", "refusal"]
 
 # Source: https://www.postgresql.org/docs/current/errcodes-appendix.html, class 23
 CHECK, FOREIGN_KEY, NOT_NULL, UNIQUE = "23514", "23503", "23502", "23505"
+# A table, an index or a view; the others are a schema, any other object, a function, and MySQL's.
+EXISTS = "42P07"
+_OTHERS_EXIST = ("42P06", "42710", "42723", "42S01")
 
 _KINDS: dict[str, type[ConstraintViolation]] = {
     CHECK: CheckViolation,
@@ -27,6 +30,7 @@ _HINTS = {
     FOREIGN_KEY: "insert a row before those that refer to it, and delete it after them",
     NOT_NULL: "give the column a value, or the table a default for it",
     UNIQUE: "give another key, or update the row that has this one",
+    **dict.fromkeys((EXISTS, *_OTHERS_EXIST), "take another name, or drop what has this one first"),
 }
 
 
@@ -52,11 +56,12 @@ def refusal(
     >>> type(error).__name__, error.sqlstate, error.constraint
     ('UniqueViolation', '23505', 'task.id')
     """
+    hint = hint or _HINTS.get(state or "")
     if state is None or not state.startswith("23"):
         refused = QueryRejected(text, service="db", hint=hint)
     else:
         kind = _KINDS.get(state, ConstraintViolation)
-        refused = kind(text, service="db", hint=hint or _HINTS.get(state))
+        refused = kind(text, service="db", hint=hint)
         refused.constraint = constraint
     refused.sqlstate = state
     return refused

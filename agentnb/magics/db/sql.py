@@ -14,6 +14,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.magics.grammar.words import is_comment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -244,7 +245,7 @@ def export(
         "separator": options.get("separator"),
         "spreadsheet": "spreadsheet" in options,
     }
-    name = sql.removeprefix("<<").strip() if sql.startswith("<<") else ""
+    name = _variable(sql.removeprefix("<<").strip()) if sql.startswith("<<") else ""
     if name and "timeout" not in options:
         if name not in namespace:
             raise NotFoundError(
@@ -268,6 +269,12 @@ def export(
         form["frames"] = namespace
     with executor_of(session, held) as executor, _with_hint(sql, grammar, namespace):
         return executor.export(sql, path, namespace, **form)
+
+
+def _variable(text: str) -> str:
+    """Return the name that a text is, without the comment behind it."""
+    name, _, rest = text.partition(" ")
+    return name if is_comment(rest.strip()) else text
 
 
 def _refuse_control(

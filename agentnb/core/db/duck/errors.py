@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.db.backend import message_of
 from agentnb.core.db.caret import caret
-from agentnb.core.db.violations import CHECK, FOREIGN_KEY, NOT_NULL, UNIQUE, refusal
+from agentnb.core.db.violations import CHECK, EXISTS, FOREIGN_KEY, NOT_NULL, UNIQUE, refusal
 from agentnb.core.errors import (
     ConfigError,
     PathEscape,
@@ -39,6 +39,7 @@ _RULE = re.compile(r"constraint failed:? (?:on table )?\"?([\w.]+)", re.IGNORECA
 _HELD = re.compile(r"Conflicting lock is held in (?P<who>.*?PID \d+)", re.DOTALL)
 _FILES = re.compile(r"disabled by configuration|disabled through configuration")
 _EXTENSION = re.compile(r"requires the extension \w+ to be loaded")
+_EXISTS = re.compile(r"\A\w+(?: \w+)? with name .+ already exists")
 _MISSING = re.compile(r"(?:Table|View) with name (?P<name>\S+) does not exist")
 _LOCKED = re.compile(r'configuration option "(?P<name>\w+)" - the configuration has been locked')
 _LIMITS = {"memory_limit", "max_memory", "threads", "worker_threads"}
@@ -77,7 +78,8 @@ def translate(error: Exception, watch: Watch | None, sql: str, target: Target) -
     if _ABORTED in text:
         hint = "a statement before it failed: end the transaction, and run it again"
         return QueryRejected(text, service="db", hint=hint)
-    return QueryRejected(_placed(text, about, sql), service="db", hint=_hint(about))
+    state = EXISTS if _EXISTS.search(text) else None
+    return refusal(_placed(text, about, sql), state, hint=_hint(about))
 
 
 def _of_settings(fault: _Fault) -> AgentnbError | None:
