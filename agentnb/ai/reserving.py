@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, ClassVar, Literal
 from weakref import WeakValueDictionary
 
 from agentnb.ai.runs import Runs
+from agentnb.core.forking import new_lock
 from agentnb.core.workflow.context import execution_of
 from agentnb.core.workflow.usage import Usage
 
 if TYPE_CHECKING:
+    import threading
+
     from agentnb.ai.budget import Budget
     from agentnb.core.workflow import Context
 
@@ -26,7 +28,7 @@ class Reservations:
     Runs may be on several event loops: each change is made under a lock.
     """
 
-    lock: ClassVar[threading.Lock] = threading.Lock()
+    lock: ClassVar[threading.Lock] = new_lock()
     _of: ClassVar[WeakValueDictionary[str, Reservations]] = WeakValueDictionary()
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ calls of its tools have the turn and the call id that the model gave them.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
+from agentnb.core.forking import new_lock
 from agentnb.core.workflow.stepping import current_step
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Runs:
     """
 
     _all: ClassVar[WeakKeyDictionary[Context, Runs]] = WeakKeyDictionary()
-    _lock = threading.Lock()
+    _lock = new_lock()
 
     def __init__(self, task: str) -> None:
         self._task = task

@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_rlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class BackgroundThread:
 
     Examples
     --------
-    >>> done = threading.Event()
+    >>> done = new_event()
     >>> thread = BackgroundThread(done.set, name="example")
     >>> thread.wake()
     >>> done.wait(5), thread.stop(), thread.alive
@@ -69,7 +69,7 @@ class BackgroundThread:
         self._delay = delay
         self._linger = linger
         # Both are reentrant: the garbage collector may run meanwhile, and what it ends may wake.
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._fork = ForkGuard()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from agentnb.core.background import run_in_thread
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ class CallThreads:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._waiting: deque[_Call] = deque()
         self._signals: SimpleQueue[None] = SimpleQueue()
         # By the loop's id: a mailbox is kept by its calls, and these keep the loop.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from time import time
 from typing import TYPE_CHECKING, Any
+
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ class Clock:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._offset = 0.0
         self._listeners: list[weakref.WeakMethod[Callable[[], object]]] = []
 

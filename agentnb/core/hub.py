@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import sys
-import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, Unpack
 
@@ -12,7 +11,7 @@ from agentnb.core import services
 from agentnb.core.clock import Clock
 from agentnb.core.closing import aclosed, aleave, close_all, leave
 from agentnb.core.errors import UsageError
-from agentnb.core.forking import OpeningLock
+from agentnb.core.forking import OpeningLock, new_lock
 from agentnb.core.imports import protect_imports
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds, texts, whole
@@ -146,7 +145,7 @@ class Hub:
         self._flight: FlightRecorder | None = None
         self._threads: CallThreads | None = None
         # Not the lock under which a service is opened, which would block an event loop for long.
-        self._threads_lock = threading.Lock()
+        self._threads_lock = new_lock()
 
     @property
     def settings(self) -> Settings:

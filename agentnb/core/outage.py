@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     import logging
@@ -45,7 +46,7 @@ class OutageTracker:
         self._log = log
         self._messages = away, back
         self._cooldown = cooldown
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._until = 0.0
         self._away = self._was_up = False
 

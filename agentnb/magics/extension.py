@@ -13,6 +13,7 @@ from IPython.core.completer import CompletionContext, SimpleMatcherResult, conte
 from IPython.core.magic import needs_local_scope, no_var_expand
 
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import new_rlock
 from agentnb.core.hub import Hub
 from agentnb.core.services import TRACER
 from agentnb.magics.hints import ShortErrors, TraceHint, keep_question
@@ -164,7 +165,7 @@ class Extension:
         self.debug = False
         self.assigned: set[str] = set()
         self._panels: PanelRegistry | None = None
-        self._loading = threading.RLock()
+        self._loading = new_rlock()
         self._loaded: dict[str, Magic] = {}
         self._entries = {magic.name: magic for magic in MAGICS}
         for magic in MAGICS:

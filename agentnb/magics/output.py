@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-import threading
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Logged:
         self, log: Callable[[str], object], lost: Callable[[AgentnbError], object]
     ) -> None:
         self._log, self._tell = log, lost
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._open = ""
         self._lost = False
 

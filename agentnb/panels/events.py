@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.errors import UsageError
 from agentnb.core.events.glob import is_pattern, matcher
+from agentnb.core.forking import new_lock
 from agentnb.core.format import moment, short, time_of_day
 from agentnb.panels.base import (
     Confirm,
@@ -289,7 +289,7 @@ class _Tail:
     def __init__(self) -> None:
         self.subscription: Subscription | None = None
         self._bus: EventBus | None = None
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._matches = matcher("*")
         self._channel: str | None = None
         self._events: dict[str, Event] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Condition
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,6 +12,7 @@ import msgspec
 
 from agentnb.core.errors import DeadlineExceeded, UsageError
 from agentnb.core.events.glob import matcher
+from agentnb.core.forking import new_condition
 from agentnb.core.keywords import refuse_unknown
 from agentnb.testing.work import busy_events
 
@@ -47,7 +47,7 @@ class RecordedEvents(Sequence["Event"]):
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._events: list[Event] = []
-        self._news = Condition()
+        self._news = new_condition()
         self._marker = f"agentnb.testing.{secrets.token_hex(8)}"
         self._marks = 0
         self._subscription = hub.events.subscribe(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import threading
 import time
 import types
 import warnings
-import weakref
+from pathlib import Path
 
 import pytest
 
@@ -95,20 +97,26 @@ def _fork(work):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-class Odd:
-    """An object of a service, an attribute of which is the proxy of an object that is gone."""
-
-    __module__ = "agentnb.core.odd"
-
-    def __init__(self):
-        self.proxy = weakref.proxy(threading.Event())
-        self.lock = threading.Lock()
+LOCK = re.compile(r"\bthreading\.(R?Lock|Condition|Event|\w*Semaphore|Barrier)\(")
+IMPORT = re.compile(
+    r"^from threading import .*(Lock|Condition|Event|Semaphore|Barrier)", re.MULTILINE
+)
 
 
-def test_an_attribute_that_cannot_be_looked_at_leaves_no_lock_held():
-    odd = Odd()
-    with odd.lock:
-        assert _fork(lambda: odd.lock.acquire(timeout=5) or 1 / 0) == 0
+def test_every_lock_of_the_package_is_made_where_a_child_finds_it():
+    folder = Path(agentnb.__file__).parent
+    texts = {path.name: path.read_text("utf-8") for path in folder.rglob("*.py")}
+    assert LOCK.search(texts.pop("forking.py"))
+    assert [name for name, text in texts.items() if LOCK.search(text) or IMPORT.search(text)] == []
+
+
+def test_a_lock_that_nobody_has_but_a_function_is_free_in_a_child():
+    event, semaphore = forking.new_event(), forking.new_semaphore(1)
+    locks = [forking.new_lock(), event._cond, semaphore._cond]
+    with contextlib.ExitStack() as held:
+        for lock in locks:
+            held.enter_context(lock)
+        assert _fork(lambda: all(lock.acquire(timeout=5) for lock in locks) or 1 / 0) == 0
 
 
 @pytest.mark.parametrize("frozen", [False, True])

@@ -58,6 +58,8 @@ def of_redis():
         of_link("_sock", used_in="core/cache", reason="what is pushed is read without a thread"),
         of_link("_sock", used_in="core/events", reason="what is pushed is read by one thread"),
         Private("redis", ConnectionPool, "_checkpid", "core/redis", "a pool in a forked child"),
+        Private("redis", ConnectionPool(), "_fork_lock", "core/redis", "free in a forked child"),
+        Private("redis", ConnectionPool(), "_lock", "core/redis", "free in a forked child"),
         Private("redis", retry, "_backoff", "core/redis", "the pauses end with the call"),
         Private(
             "redis",

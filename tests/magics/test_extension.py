@@ -167,6 +167,8 @@ def execute(kernel):
 
 def only(messages, kind):
     found = [content for name, content in messages if name == kind]
+    if kind == "stream" and len({each["name"] for each in found}) == 1:  # it comes in any pieces
+        found = [found[0] | {"text": "".join(each["text"] for each in found)}]
     assert len(found) == 1, messages
     return found[0]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UsageError, did_you_mean
+from agentnb.core.forking import new_event
 from agentnb.core.work.attempt import Released
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class QueueConsumer(Consumer):
         self._queue = queue
         self._source = source
         self._used: object = None
-        self._stopped = threading.Event()
+        self._stopped = new_event()
 
     def start(self) -> None:
         """Begin to process jobs."""

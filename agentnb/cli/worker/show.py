@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-import threading
 from contextlib import suppress
 from datetime import datetime
 from time import monotonic, strftime
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.forking import new_lock
 from agentnb.core.redact import redact
 from agentnb.core.trace.logs import JsonFormatter
 
@@ -132,7 +132,7 @@ class Screen:
         self._quiet = quiet
         self._log = log
         self._redactor = redactor
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._bar = ""
         self._out = sys.stdout
         self._terminal = self._out.isatty() and log is None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agentnb.cli.worker.apps import import_app
 from agentnb.core.errors import AgentnbError, ConfigError, NotFoundError, UsageError, did_you_mean
+from agentnb.core.forking import new_lock
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.queue.processing import KernelOnlyError, Processor, marked, processor_of
 
@@ -68,7 +68,7 @@ class Kept(Source):
         self.queue = queue
         self.refused = None
         self._timeout = timeout
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._module = KeptModule(path, self._use)
         self._module.refresh()
         if self.refused is not None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import PoolTimeout, UnavailableError
+from agentnb.core.forking import new_lock
 from agentnb.core.resilience import Breaker
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Breakers:
 
     def __init__(self, *, failures: int = 5, cooldown: float = 10.0) -> None:
         self._failures, self._cooldown = failures, cooldown
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._by_origin: dict[str, Breaker] = {}
 
     def of(self, origin: str) -> Breaker:

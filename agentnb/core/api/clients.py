@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Unpack
 
 from agentnb.core.api.address import base_of, shown
 from agentnb.core.api.breakers import Breakers
 from agentnb.core.errors import CircuitOpen, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.table import Column, Table
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Clients:
 
     def __init__(self, make: Callable[..., APIClient]) -> None:
         self._make = make
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._kept: dict[Any, APIClient] = {}
         self._closed = False
         self.breakers = Breakers()

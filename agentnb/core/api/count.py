@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from agentnb.core.forking import new_lock
 
 __all__ = ["Count"]
 
@@ -19,7 +19,7 @@ class Count:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self.calls = 0
         self.failures = 0
         self.retries = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from agentnb.core.api.failures import FAILURES, transport_failure
 from agentnb.core.api.pools import made, proxy_of, raw
 from agentnb.core.api.request import Answer
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
@@ -43,7 +43,7 @@ class Transport:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._pools: _Pools = {}
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _AsyncPools] = (
             weakref.WeakKeyDictionary()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import new_lock
 from agentnb.core.format import size as size_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class KeyBudget:
         self._limit = limit
         self._log = log
         self._written = 0
-        self._looking = threading.Lock()
+        self._looking = new_lock()
 
     def wrote(self, size: int) -> Future[int] | None:
         """Count bytes that were written, and look at all keys in a thread when it is time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from agentnb.core.forking import new_lock
 
 __all__ = ["HitCounter"]
 
@@ -21,7 +21,7 @@ class HitCounter:
     __slots__ = ("_lock", "hits", "misses")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self.hits = self.misses = 0
 
     def hit(self) -> None:

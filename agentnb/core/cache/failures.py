@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ class Failures:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._asking: dict[str, int] = {}
         self._raised: dict[str, dict[str, Exception]] = {}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,7 +35,7 @@ class Leases:
         self._fork = ForkGuard()
         self._held: dict[str, Callable[[], object]] = {}
         self._due: float | None = None  # None while the thread has nothing to do
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._thread = BackgroundThread(self._renew, name="cache-locks", linger=0.0)
 
     @contextmanager

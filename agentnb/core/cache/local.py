@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from agentnb.core.cache.tracking import Tracking
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 
 if TYPE_CHECKING:
     import logging
@@ -72,7 +71,7 @@ class Copies:
 
     def _begin(self) -> None:
         self._fork = ForkGuard()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._copies: OrderedDict[str, Copy] = OrderedDict()
         self._bytes = 0
         self._fetching: dict[str, object] = {}

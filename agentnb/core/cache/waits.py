@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agentnb.core.forking import new_lock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
@@ -34,7 +36,7 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._loads: dict[str, _Load] = {}
         self._waiting: dict[str, tuple[frozenset[str], str]] = {}
         self._inside: _Inside = ContextVar("inside", default=())

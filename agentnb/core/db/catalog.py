@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import wait
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 from agentnb.core.background import run_in_thread
 from agentnb.core.db import schema
 from agentnb.core.errors import AgentnbError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +37,7 @@ class Catalog:
         self.database = database
         self._fresh = fresh
         self._patience = patience
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: dict[str, tuple[float, list[str]]] = {}
         self._asking: dict[str, Future[None]] = {}
         self._fork = ForkGuard()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from math import inf
 from queue import SimpleQueue
 from time import monotonic
@@ -14,10 +13,11 @@ from agentnb.core.db.awaited import get, happened
 from agentnb.core.db.backend import Backend, Watch, logger, no_answer
 from agentnb.core.db.notices import notify
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_event, new_lock
 from agentnb.core.resilience import Boundary, Breaker, Deadline, RetryPolicy
 
 if TYPE_CHECKING:
+    import threading
     from contextlib import AbstractContextManager
     from logging import Logger, LoggerAdapter
 
@@ -66,7 +66,7 @@ class ConnectionPool:
             retry_on=lambda error: isinstance(error, UnavailableError),
             logger=logger,
         )
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._engine: Engine | None = None
         self._turn: threading.Event | None = None  # of the thread that connects
         # Not a semaphore: an interrupt inside one, which is Python code, leaves its lock held.
@@ -112,7 +112,7 @@ class ConnectionPool:
                     other = self._turn
                     if other is None and self._engine is None:
                         # Not a lock: an interrupt leaves it to the block below, wherever it comes.
-                        turn = threading.Event()
+                        turn = new_event()
                         self._turn = turn
                 if turn is not None:
                     self._engine = self._connect(deadline)

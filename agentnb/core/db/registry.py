@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import close_all
 from agentnb.core.errors import NotFoundError, UsageError, did_you_mean
 from agentnb.core.extras import require
+from agentnb.core.forking import new_rlock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import text as checked
 from agentnb.core.redact import Secret
@@ -55,7 +55,7 @@ class Databases:
         self._make = make
         self._default_url = default_url
         self._named = {} if named is None else named
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._call_threads = CallThreads("db", limit=4)
         self._open: dict[str, Database] = {}
 

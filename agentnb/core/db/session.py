@@ -18,7 +18,7 @@ from agentnb.core.db.runner import Runner
 from agentnb.core.db.state import Leaves
 from agentnb.core.db.transaction import Transaction, begun
 from agentnb.core.errors import UnavailableError, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.twins import twin
@@ -152,7 +152,7 @@ class SessionRunner(Runner):
 
     def _start_anew(self) -> None:
         self._fork = ForkGuard()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._owner: AwaitedCall | int | None = None
         self._stack = ExitStack()
         # Without `close`, the connection goes back when the session is forgotten.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
-import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentnb.core.background import BackgroundThread
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ class _Entry:
     def __init__(self, actions: list[Callable[[], None]]) -> None:
         self.actions = actions
         self.done = False
-        self.lock = threading.Lock()
+        self.lock = new_lock()
 
     def act(self) -> bool:
         """Run the next action; return whether another one follows."""
@@ -56,7 +56,7 @@ class StatementTimeouts:
         self._heap: list[tuple[float, int, _Entry]] = []
         self._count = itertools.count()
         self._finished = 0
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._thread = BackgroundThread(self._act, name="db", log=logging.getLogger("agentnb.db"))
 
     @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from agentnb.core.db.executor import Executor
 from agentnb.core.db.open_transactions import opened
 from agentnb.core.db.runner import Runner
 from agentnb.core.errors import AgentnbError, NotReplayable, QueryRejected, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_rlock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.resilience import Deadline
 from agentnb.core.tape.hook import active
@@ -121,7 +120,7 @@ class TransactionRunner(Runner):
         self.log = database.log
         self.threads = database.threads
         self._connection = connection
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._fork = ForkGuard()
         self.open = False
         self._lost = False

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from agentnb.core.docker.building import Step
 from agentnb.core.docker.fetching import PLATFORM_ARGS
 from agentnb.core.errors import ConfigError, DeadlineExceeded, UsageError
+from agentnb.core.forking import new_event
 from agentnb.core.redact import MASK
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _run(
 ) -> bool:
     """Run the command, its lines taken by the log; return whether it failed."""
     with _started(words, env) as process:
-        late = threading.Event()
+        late = new_event()
 
         def end() -> None:
             late.set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +17,7 @@ from agentnb.core.docker.roots import Roots
 from agentnb.core.docker.runner import Runner
 from agentnb.core.docker.session import Session
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Connection:
         # A run that is cancelled is undone, and what waits for the engine is cut off: neither
         # has to be waited for.
         self.threads = CallThreads("docker", limit=_CALLS)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._opened: _Opened | None = None
 
     def open(self) -> _Opened:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import threading
 from contextlib import closing, contextmanager, nullcontext
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -22,7 +21,7 @@ from agentnb.core.errors import (
     RejectedError,
     UnavailableError,
 )
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.redact import redact
 from agentnb.core.resilience import Boundary, RetryPolicy
 from agentnb.core.trace import current
@@ -68,7 +67,7 @@ class Engine:
     def __init__(self, host: str | None, context: str | None, *, runtime: Runtime) -> None:
         self._host, self._context = host, context
         self.tracer = runtime.tracer
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._api: Any = None
         self._fork = ForkGuard()
         self._endpoint: Endpoint | None = None

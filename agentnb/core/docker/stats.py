@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.docker.results import Stats
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from agentnb.core.docker.engine import Engine
@@ -26,7 +26,7 @@ class Meter:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._before: dict[str, tuple[int, int, int]] = {}
 
     def read(self, container: str) -> Stats:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import socket
-import threading
 from concurrent.futures import wait
 from contextlib import suppress
 from time import monotonic
@@ -17,6 +16,7 @@ from agentnb.core.docker.interrupting import check_cancelled
 from agentnb.core.docker.logs import collect
 from agentnb.core.docker.running import follow
 from agentnb.core.errors import DeadlineExceeded, RejectedError, UnavailableError, UsageError
+from agentnb.core.forking import new_event
 from agentnb.core.redact import redact
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Waiting:
         self._engine, self._container, self._tty = engine, container, tty
         self._timeout = timeout
         self._until = monotonic() + timeout if until is None else until
-        self._pause = threading.Event()
+        self._pause = new_event()
 
     def healthy(self) -> None:
         """Wait until its own check says so."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from agentnb.core.errors import AgentnbError
 from agentnb.core.events.log import pairs
 from agentnb.core.events.wire import traceparent_of
 from agentnb.core.failure import words_of
+from agentnb.core.forking import new_lock
 from agentnb.core.redact import brief, redact
 from agentnb.core.trace import parse_traceparent
 
@@ -94,7 +94,7 @@ class DeadLetters:
         self.key = key
         self._source = source
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._unsent: deque[dict[str, Any]] = deque(maxlen=_UNSENT)
 
     def add(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.events.event import Event, place_number
+from agentnb.core.forking import new_event, new_lock
 from agentnb.core.ranges import choice, whole
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ class Inbox:
         self.pattern = pattern
         self.matches = matches
         self.rereads = overflow == "reread"
-        self.lock = threading.Lock()
+        self.lock = new_lock()
         self.dropped = self.gaps = 0
         self.closed = False
-        self.ready = threading.Event()
+        self.ready = new_event()
         self.behind = False
         self._limit = limit
         self._newest = overflow == "drop_newest"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import selectors
-import threading
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
 from agentnb.core.events.glob import is_pattern
 from agentnb.core.events.scripts import END
+from agentnb.core.forking import new_rlock
 from agentnb.core.redis.connection import Parser
 from agentnb.core.redis.errors import translate
 
@@ -74,7 +74,7 @@ class Listener:
         self._stands = stands
         self._lost = lost
         self._log = log
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._names: list[str] = []
         self._asked: deque[tuple[frozenset[str], bool]] = deque()
         self._connection: Any = None

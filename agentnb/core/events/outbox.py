@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from dataclasses import dataclass
 from time import monotonic
@@ -12,6 +11,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, RejectedError, UnavailableError
 from agentnb.core.events.event import place_number
 from agentnb.core.events.scripts import PLAIN, PUBLISH
+from agentnb.core.forking import new_event, new_lock
 
 if TYPE_CHECKING:
     import logging
@@ -79,9 +79,9 @@ class Outbox:
         self._log = log
         self.limit = limit
         self._logger = logger
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._letters: deque[Letter] = deque()
-        self._empty = threading.Event()
+        self._empty = new_event()
         self._empty.set()
         self._flows: bool | None = False  # None: not known yet
         self._began: float | None = None  # while letters wait

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
@@ -10,6 +9,7 @@ from agentnb.core.events.event import Event, place_number
 from agentnb.core.events.glob import is_pattern
 from agentnb.core.events.listener import Listener
 from agentnb.core.events.wire import Malformed
+from agentnb.core.forking import new_lock, new_rlock
 
 if TYPE_CHECKING:
     import logging
@@ -32,7 +32,7 @@ class Memory:
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def first(self, key: str, value: Any = None) -> Any:
         """Return the value that an id was first remembered with, which may be this one."""
@@ -92,13 +92,13 @@ class Receiver:
         self._dead = dead
         self._source = source
         self._log = log
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._by_name: dict[bytes, list[Delivery]] = {}
         self._all: list[Delivery] = []
         self._routes: dict[str, list[Delivery]] = {}
         self._mine = Memory(2 * size)
         self._places = Memory(2 * size)
-        self._ids = threading.Lock()
+        self._ids = new_lock()
         self._coming = ""
         self._marked: tuple[bytes, Event, set[bytes]] | None = None
         self._marker = keys.internal("events-values").encode()

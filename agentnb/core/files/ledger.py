@@ -7,12 +7,12 @@ import fcntl
 import logging
 import os
 import struct
-import threading
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Protocol
 
 from agentnb.core.errors import UnavailableError
+from agentnb.core.forking import new_condition
 from agentnb.core.trust import private_folder
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class MemoryLedger:
     """For the threads of one process."""
 
     def __init__(self) -> None:
-        self._state = threading.Condition()
+        self._state = new_condition()
         self._count = Count()
         self._writers = 0
         self._alone = False

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import stat
-import threading
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -25,6 +24,7 @@ from agentnb.core.failure import words_of
 from agentnb.core.files.calls import opened
 from agentnb.core.files.names import joined
 from agentnb.core.files.walking import READ_FOLDER, WalkEntry, entries
+from agentnb.core.forking import new_event
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace import ServiceLog
@@ -95,7 +95,7 @@ class Watcher:
         self._open_root, self._resolver = open_root, resolver
         self._root, self._parts = place
         self._on_close = on_close
-        self._stop = threading.Event()
+        self._stop = new_event()
         self._thread: BackgroundThread | None = None
         # Of its own, since it waits for as long as nothing changes.
         self._call_threads = CallThreads("files-watch", limit=1, finish=True)

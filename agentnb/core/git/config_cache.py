@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.forking import new_lock
 from agentnb.core.git import config as configuration
 from agentnb.core.git import hardening, trees
 from agentnb.core.git.commands import changes_work_tree, reads
@@ -33,7 +33,7 @@ class ConfigCache:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: dict[Folders | Path | None, tuple[Contents, Config]] = {}
 
     def of(self, folders: Folders | None) -> Config:

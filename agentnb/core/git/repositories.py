@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.git import discovery
 from agentnb.core.git.manager import GitManager
 from agentnb.core.git.repository import call_threads
@@ -36,7 +36,7 @@ class Repositories:
         self._hidden = Hidden.below(workspace, home)
         self._threads = call_threads()
         self._options = {"threads": self._threads, **options}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: dict[tuple[Path, Path | None], GitManager] = {}
 
     def current(self) -> GitManager:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from agentnb.core.closing import leave
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.grid.cells import cells
 from agentnb.core.grid.details import columns_of
 from agentnb.core.grid.judged import judged
@@ -58,7 +58,7 @@ class Grid:
     def __init__(self, engine: Engine, total: int | None, formats: Sequence[str | None]) -> None:
         self._engine = engine
         self._formats = formats
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._counts: dict[Conditions, int] = {} if total is None else {(): total}
         self._closed = False
         self._running = 0

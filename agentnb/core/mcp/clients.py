@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.closing import close_all
+from agentnb.core.forking import new_lock
 from agentnb.core.loop import LoopThread
 from agentnb.core.mcp.client import MCPClient
 from agentnb.core.mcp.pins import Pins
@@ -34,7 +34,7 @@ class MCPClients:
         self._pins = Pins(folder)
         self._runtime = runtime
         self._loop = LoopThread()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._clients: dict[tuple[Any, ...], MCPClient] = {}
 
     def get(self, target: str, **options: Any) -> MCPClient:

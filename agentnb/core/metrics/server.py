@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError
+from agentnb.core.forking import new_semaphore
 from agentnb.core.metrics.address import Address
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class _Server(ThreadingHTTPServer):
         )
         self.address_family = found[0][0]
         self.pages = pages
-        self._places = threading.Semaphore(_MOST_AT_ONCE)
+        self._places = new_semaphore(_MOST_AT_ONCE)
         super().__init__(found[0][4][:2], _Handler)  # type: ignore[arg-type]
 
     def server_bind(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from agentnb.core.errors import RejectedError
+from agentnb.core.forking import new_lock
 from agentnb.core.queue.handler import PROCESSED
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Blocked:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._waiting: dict[Attempt, _Wait] = {}
         self._version = 0
         self._stuck: tuple[int, float, frozenset[str]] = (-1, 0.0, frozenset())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
@@ -11,6 +10,7 @@ from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.codec import Json
 from agentnb.core.errors import JobNotFound, UsageError, did_you_mean
+from agentnb.core.forking import new_lock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.queue.batch_store import BatchStore
@@ -149,7 +149,7 @@ class Queues:
         self._waiter = JobWaiter(redis, self._keys, self._call_threads, self._log)
         self._streams = StreamWaiter(redis, self._keys, self._call_threads, self._log)
         self._blocked = Blocked()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._far_jobs: FarJobs | None = None
         self._queues: dict[str, Queue] = {}
         self._stores: dict[str, JobStore] = {}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.queue.handler import JobHandler
 from agentnb.core.queue.processing import Processor, mark_of, processor_of
@@ -169,7 +169,7 @@ class FarJobs:
         self._shared = not redis.embedded
         self._home = home
         self._queue = queue
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._identity = ""
         self._cells: dict[str, _Cell] = {}
         self._sides: dict[tuple[str, ...], FarSide] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentnb.core import sansio
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UnavailableError
+from agentnb.core.forking import new_lock
 from agentnb.core.queue.waits import LOOK_SECONDS, is_over, look_limit, pause_of, slice_of
 from agentnb.core.queue.waits import SLICE as _SLICE
 from agentnb.core.ranges import end_of
@@ -207,7 +207,7 @@ class _Registration:
         self._store = store
         self._job = job
         self._until = until
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._joined = self._left = False
 
     def look(self) -> JobOutcome | None:

@@ -13,6 +13,7 @@ from redis.client import Monitor
 
 from agentnb.core.closing import leave
 from agentnb.core.errors import ConfigError, UsageError
+from agentnb.core.forking import free_in_children
 from agentnb.core.ranges import seconds as in_seconds
 from agentnb.core.redis import taped
 from agentnb.core.redis.folded import Folded
@@ -123,6 +124,7 @@ class RedisClient(redis.Redis):
         self._spans: Tracer | None = self._manager.tracer
         self._owner = True
         super().__init__(connection_pool=self._manager.commands)
+        free_in_children(self.single_connection_lock)
         self.publisher = self._view(self._manager.publishing)
         self.subscriber = self._view(self._manager.waiting, _waits=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from redis.connection import ConnectionPool
 from redis.maint_notifications import MaintNotificationsConfig
 
+from agentnb.core.forking import free_in_children
 from agentnb.core.redis.connection import CLASSES, Parser
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Pool(ConnectionPool):
     def reset(self) -> None:
         """Begin with no connection; those there were are another process's."""
         super().reset()
+        for lock in (self._lock, self._fork_lock):  # redis-py's own
+            free_in_children(lock)
         self._idle = []
 
     def borrow(self) -> Timed:

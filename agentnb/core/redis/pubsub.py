@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from redis import client as theirs
 
+from agentnb.core.forking import free_in_children
 from agentnb.core.redis.errors import translate
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class PubSub(theirs.PubSub):
     def __init__(self, manager: ConnectionManager, **options: Any) -> None:
         self._manager = manager
         super().__init__(manager.waiting, **options)
+        free_in_children(self._lock)
+        free_in_children(self.subscribed_event)
 
     def execute_command(self, *args: Any) -> Any:
         """Send a command about subscriptions.

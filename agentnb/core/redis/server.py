@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import ConfigError, DeadlineExceeded, UnavailableError
+from agentnb.core.forking import new_lock
 from agentnb.core.redis.binary import find_binary, write_record
 from agentnb.core.redis.locks import is_free, lock, locked
 from agentnb.core.redis.probe import ask_version, is_up
@@ -64,7 +64,7 @@ class EmbeddedServer:
         self._log = log or ServiceLog("redis")
         self._users: int | None = None
         self._seen_up = False
-        self._guard = threading.Lock()
+        self._guard = new_lock()
         _servers.add(self)
 
     @property
@@ -167,7 +167,7 @@ class EmbeddedServer:
 
     def _forked(self) -> None:
         # Another thread of the parent's may have held it; the users' lock is inherited and good.
-        self._guard = threading.Lock()
+        self._guard = new_lock()
 
     def __repr__(self) -> str:
         return f"EmbeddedServer({str(self.home)!r})"

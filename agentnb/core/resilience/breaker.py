@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Final, Literal, ParamSpec, TypeVar
 
 from agentnb.core.errors import CircuitOpen, NotFoundError, RejectedError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.ranges import amount, whole
 from agentnb.core.redact import redact
 
@@ -79,7 +79,7 @@ class Breaker:
         self.cooldown = amount("cooldown", cooldown, service=service)
         self._clock = clock
         self._counts = counts
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._state: Literal["closed", "open", "half_open"] = _CLOSED
         # Grows whenever calls in flight stop to matter; a call brings back the one it started in.
         self._period = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentnb.core.errors import NotReplayable, ReplayDiverged, UsageError, did_you_mean
+from agentnb.core.forking import new_lock
 from agentnb.core.tape.failures import load_error
 from agentnb.core.tape.matching import difference, fits, label, paths_of, without
 from agentnb.core.tape.values import Unkept, dump
@@ -86,7 +86,7 @@ class Replayer:
         self._ignore = tuple(ignore)
         self._full = full
         self._on_step = on_step
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._check_ignored()
 
     def _check_ignored(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentnb.core.closing import close_all
+from agentnb.core.forking import new_lock
 from agentnb.core.tools.tool import Tool, groups_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Toolbox:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._database: Database | None = None
         self._files: dict[Path, FileSystemManager] = {}
 

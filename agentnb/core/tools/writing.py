@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import threading
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.tools.database import refuse_internal
 from agentnb.core.tools.policy import WRITE
 from agentnb.core.tools.tool import tool
@@ -41,7 +41,7 @@ class WriteTools:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._registered = False
 
     @tool(writes=True)

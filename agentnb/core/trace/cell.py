@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_rlock
 from agentnb.core.trace.context import (
     Context,
     ambient,
@@ -27,12 +26,12 @@ __all__ = ["Cell"]
 
 _LONGEST_LINE = 200
 # One for all, and held for a moment: the threads of a cell may make its first calls at once.
-_lock = threading.RLock()
+_lock = new_rlock()
 
 
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603 - a forked child inherits it as it was, perhaps held
-    _lock = threading.RLock()
+    _lock = new_rlock()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -6,9 +6,9 @@ import math
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
-from threading import RLock
 from typing import TYPE_CHECKING, Final, Literal
 
+from agentnb.core.forking import new_rlock
 from agentnb.core.format import cut
 from agentnb.core.keywords import refuse_unknown
 
@@ -241,7 +241,7 @@ class Counters:
     def __init__(self, redactor: Callable[[str], str] | None = None) -> None:
         self._redactor = redactor or str
         # Reentrant: a signal's handler may make a call in the midst of one that is counted.
-        self._lock = RLock()
+        self._lock = new_rlock()
         self._calls: dict[tuple[str, str, str], _Calls] = {}
         self._work: dict[tuple[Kind, str], WorkCounts] = {}
 

@@ -7,11 +7,11 @@ import json
 import math
 import os
 import sys
-import threading
 import weakref
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from agentnb.core.forking import new_rlock
 from agentnb.core.redact import MASK, redact
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circul
 
 # Guards every write in the process: two hubs may share a file. Re-entrant, because the garbage
 # collector may close one file while another is being written.
-_writing = threading.RLock()
+_writing = new_rlock()
 _open_files: weakref.WeakSet[LinesFile] = weakref.WeakSet()
 
 
@@ -243,7 +243,7 @@ class LinesFile:
 
 def _close_inherited() -> None:
     global _writing  # noqa: PLW0603 - a forked child inherits the lock as it was, perhaps held
-    _writing = threading.RLock()
+    _writing = new_rlock()
     for file in list(_open_files):
         file._close()  # noqa: SLF001 - its own module's class
 

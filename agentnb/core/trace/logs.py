@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 from collections import deque
 from datetime import UTC, datetime
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from agentnb.core.closing import leave
+from agentnb.core.forking import new_lock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.redact import redact
 from agentnb.core.trace.context import context_var
@@ -30,7 +30,7 @@ _logger = logging.getLogger(_NAME)
 # As a library should: without it, a record that no handler takes is printed to stderr.
 _logger.addHandler(logging.NullHandler())
 
-_attaching = threading.Lock()
+_attaching = new_lock()
 _UNCHANGING = frozenset({str, int, float, bool, type(None)})
 
 

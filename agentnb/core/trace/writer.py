@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import weakref
 from collections import deque
 from time import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from agentnb.core.background import BackgroundThread
+from agentnb.core.forking import new_lock, new_rlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +72,8 @@ class Writer(Generic[T]):
         self._dropped_since = self._dropped_until = 0.0
         self._queue: deque[T] = deque()
         # The garbage collector may run while it is held, and what it finalises may log.
-        self._lock = threading.RLock()
-        self._draining = threading.Lock()
+        self._lock = new_rlock()
+        self._draining = new_lock()
         self._thread = BackgroundThread(self.flush, name=self._file.stem, delay=self._pause)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures import wait
 from time import monotonic
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from agentnb.core.background import run_in_thread
 from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded, UnavailableError, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_rlock
 from agentnb.core.headers import credentials
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
@@ -139,7 +138,7 @@ class WebSocketClient:
     def _begin(self) -> None:
         """Create the parts, also in a forked child, which has no connection."""
         self._fork = ForkGuard()
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._loop = LoopThread()
         self._session: Session | None = None
         self._dispatcher = MessageDispatcher(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import AgentnbError, RejectedError
+from agentnb.core.forking import new_lock
 from agentnb.core.trace import stamp
 from agentnb.core.websocket.inbox import Inbox, MessageStream
 
@@ -51,7 +51,7 @@ class MessageDispatcher:
         self.last_error: AgentnbError | None = None
         self.last_end = ""
         self._url, self._limit, self._handlers, self._log = url, limit, handlers, log
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._streams: list[Inbox] = []
         self._dropped = 0
         self._decode = _decoder() if json else None

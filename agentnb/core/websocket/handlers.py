@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.callables import check_takes
 from agentnb.core.errors import HandlerFailed, UsageError, did_you_mean
 from agentnb.core.failure import words_of
+from agentnb.core.forking import new_lock
 from agentnb.core.loop import LoopThread
 from agentnb.core.redact import redact
 
@@ -58,7 +58,7 @@ class HandlerCalls:
 
     def _begin(self) -> None:
         self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._thread = BackgroundThread(self._run, name="websocket-handlers", log=self._log)
 
     forked = _begin

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
+from agentnb.core.forking import new_condition, new_lock
 from agentnb.core.signals import AsyncSignal
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Inbox:
     def __init__(self, limit: int) -> None:
         self._messages: deque[Any] = deque()
         self._limit = limit
-        self._some = threading.Condition(threading.Lock())
+        self._some = new_condition(new_lock())
         self.ended = False
         self.error: AgentnbError | None = None
         """Why no further message will come, if it is an error."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from agentnb.core.background import run_in_thread
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.errors import NotFoundError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.runtime import Runtime
 from agentnb.core.table import Table
@@ -49,7 +49,7 @@ class WebSockets:
     ) -> None:
         self._home = home
         self._runtime = runtime or Runtime()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._call_threads = CallThreads("websocket", limit=4)
         self._clients: dict[str, WebSocketClient] = {}
         self._options: dict[str, WebSocketOptions] = {}

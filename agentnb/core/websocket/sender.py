@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     import logging
@@ -55,7 +55,7 @@ class Sender:
         self._loop = loop
         self._tracer = tracer
         self._log = log
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._buffered = 0
         self._codec: Any = None
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from agentnb.core.errors import AttemptStopped, ConfigError, Final, UnavailableError
 from agentnb.core.failure import CANCELLED, Failure, users_part
+from agentnb.core.forking import new_event, new_lock
 from agentnb.core.work.store import Outcome, OutcomeKind
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Attempt:
         self._handler = handler
         self._loop = loop
         self._log = log
-        self._settled = threading.Lock()
+        self._settled = new_lock()
         self._ended: threading.Event | None = None  # made where something waits for it
         self._cancel: Callable[[], object] | None = None
         self.timeout: float | None = None
@@ -305,7 +306,7 @@ class Attempt:
         """Wait, but not once the lease is lost."""
         ended = self._ended
         if ended is None:
-            ended = self._ended = threading.Event()
+            ended = self._ended = new_event()
         if not self.lost:
             ended.wait(seconds)
 

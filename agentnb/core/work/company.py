@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.work.gate import Gate
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Company:
 
     def __init__(self) -> None:
         self.gate = Gate()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
     def join(self, worker: Worker) -> list[Worker]:
@@ -48,7 +47,7 @@ class Company:
 
 _company = Company()
 _guard = ForkGuard()
-_creating = threading.Lock()
+_creating = new_lock()
 
 
 def of_process() -> Company:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from agentnb.core.forking import new_condition, new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,8 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._lock = new_lock()
+        self._changed = new_condition(self._lock)
         self._running = 0
         self._claims = 0
         self._alone = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.failure import DIED, Failure
+from agentnb.core.forking import new_event, new_lock
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import report
 from agentnb.core.work.identity import describe, is_alive, is_dead
@@ -79,11 +79,11 @@ class LeaseKeeper:
         self._suspects: dict[Key, float] = {}
         self._company: Counter[str] = Counter()
         self._deaths: dict[str, int] = {}
-        self._renewing = threading.Lock()
+        self._renewing = new_lock()
         self._outage = OutageTracker(
             log, "no heartbeat, leases cannot be renewed", "leases are renewed again"
         )
-        self.looked = threading.Event()
+        self.looked = new_event()
         """Set after the first look, by which the worker is known to others."""
         self._thread = BackgroundThread(self._run, name="leases", log=log)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
 from agentnb.core.failure import DIED, Failure
+from agentnb.core.forking import new_event, new_lock
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.attempt import CURRENT, Attempt, report
 from agentnb.core.work.store import ActiveUnit, Claim, Outcome, OutcomeKind
@@ -77,10 +78,10 @@ class WorkerThreads:
         self._gate = gate
         self._elsewhere = elsewhere
         self._tickets: dict[Key, Pass] = {}
-        self._searching = threading.Lock()
-        self._starting = threading.Lock()
+        self._searching = new_lock()
+        self._starting = new_lock()
         self._threads: list[threading.Thread] = []
-        self._abandoned = threading.Event()
+        self._abandoned = new_event()
         self._at_end: dict[threading.Thread, Callable[[], object]] = {}
         noun = f"{handler.noun}s"
         self._outage = OutageTracker(log, f"{noun} cannot be read", f"{noun} can be read again")

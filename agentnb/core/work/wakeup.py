@@ -6,13 +6,13 @@ lost costs a second, since workers look by themselves, too.
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import new_condition, new_lock
 from agentnb.core.outage import OutageTracker
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Wakeup:
         log: logging.Logger | logging.LoggerAdapter[Any],
     ) -> None:
         self._backend = backend
-        self._news = threading.Condition()
+        self._news = new_condition()
         self._count = 0
         self._to_send: dict[str, int] = {}
         self._closed = False
@@ -157,7 +157,7 @@ class DueTimer:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._due: float | None = None
 
     def set(self, seconds: float) -> bool:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 
 if TYPE_CHECKING:
     import logging
@@ -69,7 +68,7 @@ class Watcher:
     def _begin(self) -> None:
         """Await nothing, also in a forked child: the outcomes are its parent's."""
         self._fork = ForkGuard()
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._awaited: dict[str, list[Future[Any]]] = {}
         self._woken = False
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
 from time import monotonic, sleep, time
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -13,7 +12,7 @@ from agentnb.core import sansio
 from agentnb.core.callthreads import CallThreads
 from agentnb.core.closing import leave
 from agentnb.core.errors import AgentnbError, DeadlineExceeded
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import end_of, seconds
 from agentnb.core.twins import twin
@@ -88,7 +87,7 @@ class Worker:
         self._handler = handler
         self._log = log
         self._call_threads = CallThreads(f"{handler.noun}-worker", _CALLS)
-        self._turning = Lock()  # held while it begins to stop
+        self._turning = new_lock()  # held while it begins to stop
         self._company = of_process()
         self._shared = False
         self._place = THREADS

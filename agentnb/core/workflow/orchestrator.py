@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,6 +17,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.forking import new_rlock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.loop import LoopThread
 from agentnb.core.ranges import refused, seconds, whole
@@ -193,8 +193,8 @@ class Orchestrator(AgentLimits, WorkflowControls):
         self._executor = executor
         self._hub = hub
         self._worker: Worker | None = None
-        self._making = threading.RLock()  # never held while somebody is waited for
-        self._lock = threading.RLock()
+        self._making = new_rlock()  # never held while somebody is waited for
+        self._lock = new_rlock()
 
     # Parts, made on first use
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
@@ -17,6 +16,7 @@ from agentnb.core.errors import (
     UsageError,
     did_you_mean,
 )
+from agentnb.core.forking import new_lock
 from agentnb.core.modules import KeptModule, module_path
 from agentnb.core.moments import moment_of
 from agentnb.core.work.identity import is_dead, shared_place
@@ -47,7 +47,7 @@ class _Kept:
         self.name = name
         self.agent: Agent | None = None
         self.refused: AgentnbError | None = None
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._module = KeptModule(path, self._use)
 
     def look(self) -> Agent:
@@ -109,7 +109,7 @@ class Registry:
         self._home = home
         self._scope = scope
         self._where = where
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._registered: dict[str, Agent] = {}
         self._kept: dict[str, _Kept] = {}
         self._written: dict[str, Agent] = {}

@@ -6,7 +6,6 @@ speaks with the server. The rows of a relay that was killed are free again a few
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import msgspec
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, UnavailableError, UsageError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.outage import OutageTracker
 from agentnb.core.tape.hook import muted
 from agentnb.core.trace import carried, use
@@ -60,7 +59,7 @@ class Relay:
         self._bus = bus
         self._redis = bus.redis.untraced.within(_ANSWER)
         self._handed: dict[int, None] = {}
-        self._turn = threading.Lock()
+        self._turn = new_lock()
         self._fork = ForkGuard()
         away, back = "events stay in the outbox", "events are published again"
         self._server = OutageTracker(log, away, back, cooldown=_AWAY)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from agentnb.core.codec import Kept, Unkept
 from agentnb.core.errors import AgentnbError, ConfigError, UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.work.executors.far import FarSide, check_local, register
 from agentnb.core.work.executors.names import find_named, name_of
 from agentnb.core.work.executors.record import Record, versions
@@ -86,7 +86,7 @@ class TaskRecords:
                 hint="hub = agentnb.connect(); hub.workflows.work(executor=...)",
             )
         self._registry = registry
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._seen: dict[str, tuple[Agent, Named | UsageError]] = {}
         self._text: tuple[list[Agent], str] = ([], "[]")
         store = identity(transactions, scope, make=True)
@@ -281,7 +281,7 @@ class FarTasks:
         self._scope = scope
         self._registry = registry
         self._make = make
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._identity = ""
         self._sides: dict[str, FarSide] = {}
 

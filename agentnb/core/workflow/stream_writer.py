@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from agentnb.core.background import BackgroundThread
 from agentnb.core.codec import Json
 from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError, UsageError
+from agentnb.core.forking import new_condition, new_lock, new_rlock
 from agentnb.core.format import size as size_text
 from agentnb.core.workflow.stepping import current_path
 from agentnb.core.workflow.stream_rows import Batch, Standing, StreamRows, path_of
@@ -66,9 +66,9 @@ class Streams:
         self.json = Json(
             "workflow", "the value of a stream", limit=limit, setting="AGENTNB_WORKFLOW_PAYLOAD"
         )
-        self.news = threading.Condition()
+        self.news = new_condition()
         self.count = 0
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._waiting: set[StreamWriter] = set()
         self._thread = BackgroundThread(
             self._flush, name="workflow-streams", log=log, linger=_LINGER_SECONDS
@@ -144,8 +144,8 @@ class StreamWriter:
         self._streams = streams
         self._say = say
         self._rows = StreamRows(claimed)
-        self._lock = threading.Lock()  # of the buffer, never held while something is waited for
-        self._flushing = threading.RLock()
+        self._lock = new_lock()  # of the buffer, never held while something is waited for
+        self._flushing = new_rlock()
         self._buffer: list[tuple[str, str, bytes]] = []
         self._bytes = 0
         self._sealed: list[Batch] = []

@@ -7,7 +7,6 @@ threads of a process take turns by a lock, since SQLite itself would make them s
 from __future__ import annotations
 
 import re
-import threading
 import time
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agentnb.core.db.backend import Watch
 from agentnb.core.db.open_transactions import is_open_here
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_lock
 from agentnb.core.resilience import Deadline
 from agentnb.core.workflow.rights import explained
 from agentnb.core.workflow.table_names import names
@@ -212,7 +212,7 @@ class Transactions:
         self.clock = clock or database.access.runtime.clock
         self.patience = _PATIENCE
         self.postgres = database.kind == "postgresql"
-        self._one: Any = nullcontext() if self.postgres else threading.Lock()
+        self._one: Any = nullcontext() if self.postgres else new_lock()
 
     @property
     def where(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agentnb.core.db import Transaction
 from agentnb.core.errors import AgentnbError, UsageError
+from agentnb.core.forking import new_rlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +48,7 @@ class HeldTransaction:
         self._log = session.access.log
         self._on_end = on_end
         self._idle = IDLE_SECONDS if idle is None else idle
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._expired = False
         self.open = True
         self._timer = self._start()

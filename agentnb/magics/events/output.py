@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from agentnb.core.forking import new_lock
 from agentnb.magics.output import LONGEST, diverted
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Output:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._open = ""
         self.changed: Callable[[], object] | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import run_in_thread
 from agentnb.core.errors import AgentnbError
+from agentnb.core.forking import new_event
 from agentnb.magics.progress import Progress
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def watching(batch: Batch, shell: Any) -> Iterator[None]:
     if not (in_cell and hasattr(shell, "kernel")):
         yield
         return
-    over = threading.Event()
+    over = new_event()
     with Progress(batch.queue.name) as progress:
 
         def run() -> None:

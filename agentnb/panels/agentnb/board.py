@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 import traitlets
 
+from agentnb.core.forking import new_rlock
 from agentnb.panels.agentnb.saved import board_html, board_text
 from agentnb.panels.base.static import read
 
@@ -73,7 +73,7 @@ class Board:
         self, *, on_message: Callable[[dict[str, Any]], object], on_seen: Callable[[bool], object]
     ) -> None:
         self._on_message, self._on_seen = on_message, on_seen
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._items: dict[str, dict[str, Item]] = {name: {} for name in (*SECTIONS, "notes")}
         self._points: dict[str, deque[Sequence[int]]] = {}
         self._version = 0

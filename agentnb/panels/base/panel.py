@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 import ipywidgets
 
+from agentnb.core.forking import new_rlock
 from agentnb.core.redact import redact
 from agentnb.panels.base.bar import Bar, error_line
 from agentnb.panels.base.fallback import snapshot
@@ -90,9 +90,9 @@ class Panel:
         keys_help: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.title = title
-        self.lock = threading.RLock()
+        self.lock = new_rlock()
         """Held while fresh content is shown. Take it to change what `show` changes too."""
-        self._acting = threading.RLock()
+        self._acting = new_rlock()
         self._live_clicks, self._redact = live_clicks, redactor
         self._load: Callable[[], Any] = lambda: None
         self._show: Callable[[Any], object] = lambda _: None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections import deque
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import anywidget
 import traitlets
 
+from agentnb.core.forking import new_lock
 from agentnb.core.format import duration
 from agentnb.panels.base.static import read
 
@@ -86,7 +86,7 @@ class Plot:
     ) -> None:
         self.label = label
         self._unit, self._low, self._high = unit, low, high
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._values: deque[float | None] = deque(maxlen=points)
         self._version = 0
         self.widget = _Line(self)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from agentnb.core.background import BackgroundThread
+from agentnb.core.forking import new_condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class Refresher:
 
     Examples
     --------
-    >>> done = threading.Event()
+    >>> done = new_event()
     >>> refresher = Refresher(done.set, report=lambda error: None)
     >>> refresher.ask()
     >>> done.wait(5), refresher.stop()
@@ -59,7 +59,7 @@ class Refresher:
         self._work, self._report, self._due = work, report, due
         self._every = every
         self._thread = BackgroundThread(self._run, name=name, log=_log)
-        self._change = threading.Condition()
+        self._change = new_condition()
         self._asked = self._paused = self._parked = False
         self._begun = self._runs = self._failures = 0
         self._next: float | None = None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
+
+from agentnb.core.forking import new_rlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ class Choice(ipywidgets.Dropdown):  # type: ignore[misc] # ipywidgets has no typ
     """
 
     def __init__(self, on_change: Callable[[str], object] | None = None, **state: object) -> None:
-        self._one_at_a_time = threading.RLock()
+        self._one_at_a_time = new_rlock()
         self.value: str | None
         self.options: Sequence[str]
         self._on_change = on_change

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import anywidget
 import traitlets
 
+from agentnb.core.forking import new_rlock
 from agentnb.panels.base.export import FORMATS, exported, file_name
 from agentnb.panels.base.fallback import SAVED_ROWS, table_html, table_text
 from agentnb.panels.base.rows import Rows, changes
@@ -125,7 +125,7 @@ class TableView:
         noun: tuple[str, str] = ("row", "rows"),
         markable: bool = False,
     ) -> None:
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._rows = Rows(list(columns), key=key, page_size=page_size)
         self._rows.replace(rows)
         self._page = self._rows.page_shown()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_rlock
 from agentnb.core.grid import Filter, Page, Sort, View
 from agentnb.panels.base.bar import error_line
 from agentnb.panels.grid.wire import OTHERS, cells, header, matches, summary_words
@@ -85,7 +85,7 @@ class GridModel:
         self._grid, self._rows, self._redact, self._reopen = grid, rows, redact, reopen
         self._wants_all = False
         self._fixed = {"label": label, "note": note, "height": height}
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._asked = self._shown = _Asked()
         self._column = 0
         self._page = Page((), 0, 0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +11,7 @@ import traitlets
 from agentnb.core.background import BackgroundThread
 from agentnb.core.db.gridded import HEIGHT, ROWS
 from agentnb.core.errors import UsageError
+from agentnb.core.forking import new_rlock
 from agentnb.core.format import cut
 from agentnb.panels.base.live import answer_while_busy
 from agentnb.panels.base.panel import VIEW
@@ -82,7 +82,7 @@ class GridPanel:
         statement = cut(" ".join(result.statement.split()), _LABEL)
         self._label = f"Result of {statement}" if statement else "Result"
         self._text, self._note = saved_text(repr(result)), result.note
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._version = 0
         self._closed = False
         self._on_close: list[Callable[[], object]] = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.db.duck.dbapi import DuckConnection
+from agentnb.core.forking import new_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class Roots:
     def __init__(self, opened: Callable[[], Any], *, shared: bool) -> None:
         self._opened = opened
         self._shared = shared
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._root: Any = None
         self._lent: dict[int, tuple[Any, set[DuckConnection]]] = {}
         self._inherited: list[Any] = []
@@ -58,7 +58,7 @@ class Roots:
     def forked(self) -> None:
         """Leave all roots to the parent: their threads are not here."""
         self._inherited += [self._root, self._lent]
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._root, self._lent = None, {}
 
     def _retired(self) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import weakref
 from collections import deque
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.closing import aclosed, aleave, leave
+from agentnb.core.forking import new_rlock
 from agentnb.core.keywords import refuse_unknown
 from agentnb.core.ranges import seconds
 from agentnb.core.redact import redact
@@ -95,7 +95,7 @@ class SpanExport:
         self._resource: Resource | None = None
         self._queue: deque[Span] = deque()
         self._links = TaskLinks()
-        self._lock = threading.RLock()  # the garbage collector may run while it is held
+        self._lock = new_rlock()  # the garbage collector may run while it is held
         self._thread = BackgroundThread(self._drain, name="otel", delay=_PAUSE)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import threading
 from collections import Counter
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from agentnb.core.background import BackgroundThread, run_in_thread
 from agentnb.core.errors import AgentnbError, ConfigError, UnavailableError
+from agentnb.core.forking import new_lock
 from agentnb.core.outage import OutageTracker
 from agentnb.core.work.executors.engine import AttemptExecutor
 
@@ -64,7 +64,7 @@ class DaskExecutor(AttemptExecutor):
         self._service = service
         self._address = address
         self._check: Callable[[], object] | None = None
-        self._checking = threading.Lock()
+        self._checking = new_lock()
         self._passed: set[str] = set()
         self._refused: dict[str, AgentnbError] = {}
         self._seen: dict[str, tuple[float, float]] = {}

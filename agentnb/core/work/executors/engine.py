@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agentnb.core.errors import ConfigError, UnavailableError
+from agentnb.core.forking import new_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ class EventWaiter:
     begun = None
 
     def __init__(self, future: Future[Any]) -> None:
-        self._woken = threading.Event()
+        self._woken = new_event()
         future.add_done_callback(lambda _: self._woken.set())
 
     def wait(self, seconds: float | None = None) -> None:

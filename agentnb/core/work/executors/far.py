@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import weakref
 from contextlib import suppress
 from importlib import import_module
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 
 from agentnb.core.background import BackgroundThread
 from agentnb.core.errors import AgentnbError, ConfigError
-from agentnb.core.forking import ForkGuard
+from agentnb.core.forking import ForkGuard, new_lock
 from agentnb.core.trace.process import set_role
 from agentnb.core.work.attempt import Attempt
 from agentnb.core.work.executors.record import Record, Reply, read_record, write
@@ -226,7 +225,7 @@ class _Hubs:
     """The hubs of this process: those of workers, and one for the records of other processes."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._fork = ForkGuard()
         self._workers: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
         self._own: Any = None

@@ -16,6 +16,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.background import BackgroundThread, run_in_thread
+from agentnb.core.forking import new_lock
 from agentnb.core.work.executors.engine import AttemptExecutor, BegunBy
 from agentnb.core.work.executors.far import finish
 from agentnb.core.work.executors.pipes import Waker, pack, unpack
@@ -172,7 +173,7 @@ class Processes(AttemptExecutor):
     ) -> None:
         self._settings = settings
         self._say = say
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._waiting: deque[_Call] = deque()
         self._slots = [_Slot() for _ in range(number)]
         self._closed = False

@@ -6,7 +6,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 from contextlib import contextmanager, suppress
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pebble import ProcessPool
 
+from agentnb.core.forking import new_lock
 from agentnb.core.work.executors.far import prepare
 from agentnb.core.work.executors.pipes import Ends, Pipes, serve
 from agentnb.core.work.identity import new_owner
@@ -25,7 +25,7 @@ __all__ = ["WorkerProcess"]
 
 _PR_SET_PDEATHSIG = 1
 _SAFE_PATH = "PYTHONSAFEPATH"
-_starting = threading.Lock()
+_starting = new_lock()
 
 
 class WorkerProcess:
