@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from opentelemetry import context
+from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -130,6 +130,17 @@ def test_a_span_that_is_left_attached_is_no_parent_of_the_next_trace():
         with use(None):
             assert start_trace().trace != span.trace
         span.__exit__(None, None, None)
+
+
+def test_spans_that_end_in_the_order_that_they_began_leave_none_active(theirs, ours):
+    first, second = ours.span("cell", kind="cell"), ours.span("import", kind="cell")
+    with theirs[0].start_as_current_span("request") as request:
+        for span in (first, second):
+            span.__enter__()
+        for span in (first, second):  # as of a trace that another cell closes
+            span.__exit__(None, None, None)
+        assert trace.get_current_span() is request
+    assert not trace.get_current_span().get_span_context().is_valid
 
 
 def test_a_function_that_is_carried_to_a_thread_has_the_same_parents(theirs, tmp_path):

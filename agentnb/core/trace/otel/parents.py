@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager, suppress
 from contextvars import Token
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from opentelemetry.context import attach as attach_context
 from opentelemetry.context import detach as detach_context
@@ -39,6 +39,8 @@ class _OwnSpan(NonRecordingSpan):
     def __init__(self, place: Context) -> None:
         super().__init__(span_context(place.trace, place.span, sampled=place.sampled))
         self._place = place
+        self.before = get_current()
+        self.ended = False
 
     def get_span_context(self) -> SpanContext:
         """Return the ids, and let the cell be written that they are of."""
@@ -67,11 +69,26 @@ def span_context(trace: int, span: int, *, sampled: bool = True) -> SpanContext:
 
 def attach(span: Context) -> object:
     """Make a span the active one, and return what `detach` takes."""
-    return attach_context(set_span_in_context(_OwnSpan(span)))
+    own = _OwnSpan(span)
+    return own, attach_context(set_span_in_context(own))
 
 
-def detach(token: object) -> None:
-    """Make the span before it the active one again.
+def detach(attached: object) -> None:
+    """Make the span before it the active one again, or one before that if it has ended, too.
+
+    So it is where a cell opens a trace that another cell closes.
+    """
+    own, token = cast("tuple[_OwnSpan, object]", attached)
+    own.ended = True
+    _set_back(token)
+    span = get_current_span()
+    while isinstance(span, _OwnSpan) and span.ended:
+        attach_context(span.before)
+        span = get_current_span()
+
+
+def _set_back(token: object) -> None:
+    """Make the context before an `attach_context` the current one again.
 
     In another context, such as that of the end of an awaited cell, there is nothing to set back.
     """
@@ -93,6 +110,6 @@ def carry() -> Callable[[], AbstractContextManager[None]]:
         try:
             yield
         finally:
-            detach(token)
+            _set_back(token)
 
     return within
