@@ -66,7 +66,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _import_services(options: argparse.Namespace) -> None:
     """Import what the worker needs in any case, and spare it: code of the user's comes later."""
-    names = ["redis.asyncio", "agentnb.core.queue.queues"]
+    names = ["redis.asyncio"]
+    if options.queue or options.agents is None:
+        names += ["agentnb.core.queue.queues"]
     if options.agents is not None:
         names += ["sqlalchemy", "agentnb.core.workflow.orchestrator"]
     for name in names:
