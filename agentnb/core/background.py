@@ -47,7 +47,7 @@ class BackgroundThread:
 
     Examples
     --------
-    >>> done = new_event()
+    >>> done = threading.Event()
     >>> thread = BackgroundThread(done.set, name="example")
     >>> thread.wake()
     >>> done.wait(5), thread.stop(), thread.alive

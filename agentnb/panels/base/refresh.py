@@ -40,7 +40,8 @@ class Refresher:
 
     Examples
     --------
-    >>> done = new_event()
+    >>> import threading
+    >>> done = threading.Event()
     >>> refresher = Refresher(done.set, report=lambda error: None)
     >>> refresher.ask()
     >>> done.wait(5), refresher.stop()
