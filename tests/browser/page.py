@@ -124,7 +124,8 @@ class Lab:
             self.wait_idle()
             self.command("notebook:clear-all-cell-outputs")
             self.page.evaluate(RESTORE_CELLS, list(sources))
-            assert self.execute(RESET).endswith("emptied\n")
+            said = self.execute(RESET)
+            assert "emptied" in said, said
         else:
             self._open(Path(self.write(name, *sources)))
             self.execute(REMEMBER)

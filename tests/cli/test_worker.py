@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -404,7 +405,7 @@ def test_a_folder_that_others_can_write_to_is_not_trusted(worker, queue, home):
 
 def test_a_link_in_place_of_a_module_is_not_followed(worker, queue, home, tmp_path):
     path = keep(home, queue, says("x"))
-    path.rename(tmp_path / "elsewhere.py")
+    shutil.move(path, tmp_path / "elsewhere.py")
     path.symlink_to(tmp_path / "elsewhere.py")
     one = worker(queue.name)
     assert one.wait() == 2
@@ -445,7 +446,7 @@ def test_an_attempt_that_fails_in_a_process_is_recorded(worker, queue, home, tmp
     worker(*words, "--executor", "processes", "--concurrency", "1").wait()
     (path,) = (home / "tapes").glob("*")
     assert path.stat().st_mode & 0o777 == 0o600
-    path = path.rename(tmp_path / path.name)  # the home is that of other tests as well
+    path = shutil.move(path, tmp_path / path.name)  # the home is that of other tests as well
     with replay(path) as tape, pytest.raises(ValueError, match="8 has failed"):
         tape.run(recorded)
     assert tape.unit["function"] == "jobs:recorded"
