@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from time import perf_counter, time
 from typing import TYPE_CHECKING
 
@@ -27,15 +26,6 @@ __all__ = ["Cell"]
 _LONGEST_LINE = 200
 # One for all, and held for a moment: the threads of a cell may make its first calls at once.
 _lock = new_rlock()
-
-
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603 - a forked child inherits it as it was, perhaps held
-    _lock = new_rlock()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class _CellContext(Context):

@@ -242,8 +242,6 @@ class LinesFile:
 
 
 def _close_inherited() -> None:
-    global _writing  # noqa: PLW0603 - a forked child inherits the lock as it was, perhaps held
-    _writing = new_rlock()
     for file in list(_open_files):
         file._close()  # noqa: SLF001 - its own module's class
 
