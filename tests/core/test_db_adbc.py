@@ -110,25 +110,55 @@ ENDLESS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("sql", "rows"),
-    [
-        ("select * from endless", None),
-        ("select count(*) as n from p a, p b, p c", [(8,)]),
-        ("select (select max(b.v) from p b where b.k >= a.k) as v from p a", [("b",), ("b",)]),
-    ],
-)
-def test_what_may_have_no_end_is_left_to_the_driver_which_has_a_cancel(tmp_path, sql, rows):
+NESTED = [
+    "select * from endless",
+    "select count(*) as n from p a, p b",
+    "select a.v, b.v as w from p a join p b on b.k = a.k",  # an IN has the same plan
+    "select count(*) as n from p a, p b where a.k in (1, 2) and b.k in (1, 2)",
+    "select count(*) as n from p a, p b where (b.k = 1 or b.v = 'b') and a.k > 0",
+    "select (select max(b.v) from p b where b.k >= a.k) as v from p a",
+    "select v from p a where exists (select 1 from p b where b.k > a.k)",
+    "select max(v) over (order by k rows between 9 preceding and 9 following) as v from p",
+    'select count(*) as n from p as "x USING INTEGER PRIMARY KEY (rowid=?)", p as "CREATE"',
+    "select v from many",
+]
+ENDING = [
+    "select 1 as a",
+    "select k, v from p where k in (1, 2) order by v",
+    "select k, v from p where k = 1 or v = 'b'",
+    "select max(k) as k from p group by v",
+    "select v from p union all select v from p",
+    "select v from p union select 'c' order by 1",
+    "select v from p where k > (select min(k) from p)",
+    "select v from p where v in (select v from p where k = 2)",
+    "select k from seen where k > 1",
+]
+
+
+@pytest.fixture
+def plans(tmp_path):
     pytest.importorskip("adbc_driver_sqlite")
     with Database(f"sqlite:///{tmp_path}/p.db") as db:
-        db.script("create table p (k integer primary key, v text); insert into p values (1, 'a')")
-        db.script(f"insert into p values (2, 'b'); create view endless as {ENDLESS}")
-        if rows is None:
-            with pytest.raises(DeadlineExceeded):
-                db.query(sql, arrow=True, timeout=0.2)
-        else:
-            found = db.query(sql, arrow=True)
-            assert (type(found).__name__, found.rows) == ("Result", rows)
-        fetch(db, "select a.v, b.v as w from p a join p b on b.k = a.k")  # a row for a row
-    threads = [each.name for each in threading.enumerate()]
-    assert "agentnb-adbc" not in threads
+        db.script(
+            "create table p (k integer primary key, v text); create index by_v on p (v);"
+            f"insert into p values (1, 'a'), (2, 'b'); create view endless as {ENDLESS};"
+            "create view seen as select k from p where v >= 'a'"
+        )
+        db.execute("create view many as " + " union all ".join(["select v from p"] * 9))
+        yield db
+
+
+@pytest.mark.parametrize("sql", NESTED)
+def test_what_may_have_no_end_is_left_to_the_driver_which_has_a_cancel(plans, sql):
+    if "endless" in sql:
+        with pytest.raises(DeadlineExceeded):
+            plans.query(sql, arrow=True, timeout=0.2)
+    else:
+        found = plans.query(sql, arrow=True)
+        assert (type(found).__name__, found.rows) == ("Result", plans.query(sql).rows)
+    assert "agentnb-adbc" not in [each.name for each in threading.enumerate()]
+
+
+@pytest.mark.parametrize("sql", ENDING)
+def test_what_reads_tables_one_after_another_is_fetched_as_arrow_data(plans, sql):
+    assert fetch(plans, sql).rows == plans.query(sql).rows

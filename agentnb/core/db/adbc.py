@@ -16,7 +16,7 @@ from agentnb.core.db.adbc_types import (
     Unsuitable,
     expected_types,
     guarded,
-    require_one_loop,
+    require_end,
     same_types,
 )
 from agentnb.core.db.backend import Backend, Watch, logger
@@ -167,7 +167,7 @@ class _Job:
     def _give_up(self) -> None:
         self._given_up = True  # seen between two batches
         if cursor := self._cursor:
-            # ADBC's SQLite driver has no cancel: there it ends by itself, see require_one_loop.
+            # ADBC's SQLite driver has no cancel: there it ends by itself, see require_end.
             with contextlib.suppress(Exception):
                 cursor.adbc_cancel()
 
@@ -195,7 +195,7 @@ class _Job:
                 expected_types(cursor.adbc_execute_schema(self._text), self._kind, pa)
             text = self._text
             if self._kind == "sqlite":
-                require_one_loop(cursor, text, self._values)
+                require_end(cursor, text, self._values)
                 text = guarded(cursor, text, self._values)
             cursor.execute(text, self._values)
             reader = cursor.fetch_record_batch()

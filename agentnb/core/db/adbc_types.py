@@ -8,7 +8,7 @@ from typing import Any
 from agentnb.core.db.quoting import quoted_name
 from agentnb.core.frames import EXACT
 
-__all__ = ["Unsuitable", "expected_types", "guarded", "require_one_loop", "same_types"]
+__all__ = ["Unsuitable", "expected_types", "guarded", "require_end", "same_types"]
 
 # A text column whose values look like numbers may be SQLite's mixed column, whose
 # numbers ADBC has turned into text: then the driver has the last word.
@@ -23,27 +23,41 @@ _DAYS = (-719_162, 2_932_896)
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 
 
+# Steps of SQLite's plans: the loops, and what is done once, or once for each row of a loop.
+_LOOPS = ("SCAN ", "SEARCH ", "MULTI-INDEX OR")
+_STEP = re.compile(
+    r"SCAN |SEARCH |MULTI-INDEX OR$|INDEX \d+$|USE TEMP B-TREE |COMPOUND QUERY$"
+    r"|LEFT-MOST SUBQUERY$|(UNION ALL|(UNION|EXCEPT|INTERSECT) USING TEMP B-TREE)$"
+    r"|MERGE \(.*\)$|LEFT$|RIGHT$|(SCALAR|LIST) SUBQUERY \d+$|MATERIALIZE |CREATE BLOOM FILTER$"
+)
+_MOST_LOOPS = 8
+
+
 class Unsuitable(Exception):  # noqa: N818 - a decision, not an error
     """The driver is to be taken instead."""
 
 
-def require_one_loop(cursor: Any, text: str, values: list[Any] | None) -> None:
-    """Refuse a query of SQLite that reads more than one table by turns.
+def require_end(cursor: Any, text: str, values: list[Any] | None) -> None:
+    """Refuse a query of SQLite that may take longer than to read a few tables, one after another.
 
     ADBC's SQLite driver has no cancel, so that what runs on after its time, or Ctrl-C, has to end
-    by itself soon. Joins and recursions, also those in views, may have no end; finding one row by
-    its number for each row of a table has.
+    by itself soon. Recursions may have no end, and loops inside of loops none that anybody waits
+    for: joins, correlated subqueries, frames of window functions, also those in views.
 
     Source: https://sqlite.org/eqp.html
 
     Raises
     ------
     Unsuitable
-        It may have no end.
+        It may.
     """
     cursor.execute(f"explain query plan {text}", values)
-    loops = [row[3] for row in cursor.fetchall() if row[3].startswith(("SCAN ", "SEARCH "))]
-    if sum(not loop.endswith("USING INTEGER PRIMARY KEY (rowid=?)") for loop in loops) > 1:
+    steps = [(parent, detail) for _, parent, _, detail in cursor.fetchall()]
+    loops = [parent for parent, detail in steps if detail.startswith(_LOOPS)]
+    # Loops of one parent are inside of each other.
+    if len(set(loops)) < len(loops) or len(loops) > _MOST_LOOPS:
+        raise Unsuitable
+    if not all(_STEP.match(detail) for _, detail in steps):
         raise Unsuitable
 
 
