@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.flock import release
 from agentnb.core.forking import ForkGuard
 from agentnb.core.trust import private_folder
 
@@ -111,7 +112,7 @@ class Owner:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            release(lock)
 
     def close(self) -> None:
         """Release the session."""

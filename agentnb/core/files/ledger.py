@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Protocol
 
 from agentnb.core.errors import UnavailableError
+from agentnb.core.flock import release
 from agentnb.core.forking import new_condition
 from agentnb.core.trust import private_folder
 
@@ -151,7 +152,7 @@ class FileLedger:
             _lock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, wait)
             yield
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
     def change(self, make: Callable[[Count], Count]) -> tuple[Count, Count]:
         """Replace the count; see `Ledger`."""
@@ -170,7 +171,7 @@ class FileLedger:
                     os.pwrite(descriptor, _RECORD.pack(after.used, after.base, after.due or 0.0), 0)
             return before, after
         finally:
-            os.close(descriptor)
+            release(descriptor)
 
 
 def _lock(descriptor: int, kind: int, wait: float = WAIT_SECONDS) -> None:

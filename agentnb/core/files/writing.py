@@ -17,6 +17,7 @@ from agentnb.core.files.errors import no_file
 from agentnb.core.files.names import refuse_folder, shown, split_last, temporary
 from agentnb.core.files.reading import READ, hash_of, read_all
 from agentnb.core.files.renaming import rename_new
+from agentnb.core.flock import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -369,4 +370,4 @@ def exclusive(folder: int, path: str) -> Iterator[None]:
                 break  # a file system without locks
         yield
     finally:
-        os.close(lock)
+        release(lock)

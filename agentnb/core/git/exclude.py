@@ -10,6 +10,8 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from agentnb.core.flock import release
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -83,7 +85,7 @@ def _locked(found: Folders) -> Iterator[bool]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield True
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def _read(found: Folders) -> list[str] | None:

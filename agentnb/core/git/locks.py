@@ -9,6 +9,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Final
 
 from agentnb.core.errors import RejectedError, UnavailableError
+from agentnb.core.flock import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ def alone(git_dir: Path, seconds: float) -> Iterator[None]:
         )
         yield
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def _until_done(take: Callable[[], None], lock: Path, seconds: float) -> None:

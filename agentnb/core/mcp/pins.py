@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from agentnb.core.errors import ConfigError
+from agentnb.core.flock import release
 from agentnb.core.tokens import write_private
 from agentnb.core.trust import private_folder
 
@@ -87,7 +88,7 @@ class Pins:
                 if after != before:
                     write_private(path, after)
             finally:
-                os.close(lock)
+                release(lock)
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"the digests of tools cannot be kept: {error}",

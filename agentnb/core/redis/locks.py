@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from agentnb.core.flock import release
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -57,7 +59,7 @@ def locked(path: Path, deadline: Deadline) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def is_free(path: Path) -> bool:
