@@ -6,6 +6,7 @@ import importlib
 import os
 import threading
 import weakref
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Self, TypeVar
 
@@ -28,8 +29,8 @@ _REENTRANT = type(threading.RLock())
 _LONGEST_WAIT = 3.0
 _MADE_OF_LOCKS = (threading.Condition, threading.Event)
 
-_opening: weakref.WeakSet[OpeningLock] = weakref.WeakSet()
-# A plain set, which takes a third of a WeakSet's time: each attempt at work makes a lock.
+# Plain sets, of which other threads may make something while a copy is made of them.
+_opening: set[weakref.ref[OpeningLock]] = set()
 _made: set[weakref.ref[Any]] = set()
 _forks = 0  # of this process and of those it descends from; os.getpid() asks the kernel
 
@@ -103,7 +104,7 @@ class OpeningLock:
 
     def __init__(self) -> None:
         self._lock = new_rlock()
-        _opening.add(self)
+        _opening.add(weakref.ref(self, _opening.discard))
 
     def __enter__(self) -> Self:
         self._lock.acquire()
@@ -128,8 +129,9 @@ def _begin_child() -> None:
 def _let_finish() -> None:
     """Wait until no other thread opens a service; called before each fork."""
     until = monotonic() + _LONGEST_WAIT
-    for one in list(_opening):
-        one.wait(max(until - monotonic(), 0.0))
+    for reference in list(_opening):
+        if (one := reference()) is not None:
+            one.wait(max(until - monotonic(), 0.0))
 
 
 def renew_locks() -> None:
@@ -139,8 +141,9 @@ def renew_locks() -> None:
     leave connections and threads to the parent.
     """
     for reference in list(_made):
-        if (one := reference()) is not None:
-            _renew(one)
+        # One that cannot be renewed must not leave all others as they are.
+        with suppress(Exception):
+            _renew(reference())
 
 
 def _renew(value: Any) -> None:

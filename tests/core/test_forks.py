@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import re
@@ -249,3 +250,38 @@ def test_names_that_a_parent_asks_for_are_asked_for_anew_in_a_child(tmp_path):
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         finally:
             gate.set()
+
+
+def _file_locks(folder):
+    """Yield what holds the lock of a file for a block, with the file."""
+    from agentnb.core.files.ledger import FileLedger
+    from agentnb.core.files.writing import exclusive
+    from agentnb.core.git.locks import alone
+    from agentnb.core.redis.locks import locked
+    from agentnb.core.resilience import Deadline
+
+    yield FileLedger(folder, "ledger").gate(alone=True), folder / "ledger.gate"
+    yield alone(folder, 1.0), folder
+    directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    yield exclusive(directory, "x"), folder
+    os.close(directory)
+    yield locked(folder / "start.lock", Deadline(1.0)), folder / "start.lock"
+
+
+def test_the_lock_of_a_file_ends_with_its_block_although_a_child_was_forked(tmp_path):
+    for block, path in _file_locks(tmp_path):
+        ended, end = os.pipe()
+        with block, warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+            if not child:
+                os.close(end)
+                os.read(ended, 1)
+                os._exit(0)
+        taken = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finally:
+            for descriptor in (taken, end, ended):
+                os.close(descriptor)
+            os.waitpid(child, 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
 
 import pytest
-from opentelemetry import context, trace
+from opentelemetry import baggage, context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -141,6 +142,44 @@ def test_spans_that_end_in_the_order_that_they_began_leave_none_active(theirs, o
             span.__exit__(None, None, None)
         assert trace.get_current_span() is request
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+@pytest.mark.usefixtures("theirs")
+def test_a_task_that_outlives_a_trace_stays_below_it_and_keeps_its_baggage(ours):
+    seen = []
+
+    async def work(ended):
+        baggage_of_task = context.attach(baggage.set_baggage("order", "7"))
+        await ended.wait()
+        with ours.span("import", kind="cell"):
+            pass
+        active = trace.get_current_span().get_span_context().span_id
+        seen.append((active, baggage.get_baggage("order")))
+        context.detach(baggage_of_task)
+
+    async def main():
+        ended = asyncio.Event()
+        with ours.span("cell", kind="cell") as outer:
+            task = asyncio.create_task(work(ended))
+            await asyncio.sleep(0)
+        ended.set()
+        await task
+        return outer
+
+    outer = asyncio.run(main())
+    assert seen == [(outer.span, "7")]
+
+
+@pytest.mark.usefixtures("theirs")
+def test_spans_that_end_in_another_thread_do_not_keep_those_before_them(ours):
+    for _ in range(300):
+        span = ours.span("cell", kind="cell")
+        span.__enter__()
+        thread = threading.Thread(target=span.__exit__, args=(None, None, None))
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert sum(type(one).__name__ == "_OwnSpan" for one in gc.get_objects()) < 10
 
 
 def test_a_function_that_is_carried_to_a_thread_has_the_same_parents(theirs, tmp_path):

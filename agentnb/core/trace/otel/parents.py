@@ -5,7 +5,7 @@ Imported only where a user's code, or the export, has imported ``opentelemetry``
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import Token
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +14,7 @@ from opentelemetry.context import detach as detach_context
 from opentelemetry.context import get_current
 from opentelemetry.trace import (
     NonRecordingSpan,
+    Span,
     SpanContext,
     TraceFlags,
     get_current_span,
@@ -39,8 +40,8 @@ class _OwnSpan(NonRecordingSpan):
     def __init__(self, place: Context) -> None:
         super().__init__(span_context(place.trace, place.span, sampled=place.sampled))
         self._place = place
-        self.before = get_current()
-        self.ended = False
+        self.ended = self.overtaken = False
+        self.before = _open_one(get_current_span())
 
     def get_span_context(self) -> SpanContext:
         """Return the ids, and let the cell be written that they are of."""
@@ -48,6 +49,20 @@ class _OwnSpan(NonRecordingSpan):
         if opener is not None:
             opener()
         return super().get_span_context()
+
+
+def _open_one(span: Span) -> Span:
+    """Return a span, or the one before it that has not ended.
+
+    Spans that end in another context stay where they are, and would become an endless chain.
+    """
+    if not isinstance(span, _OwnSpan) or not span.ended:
+        return span
+    before = span.before
+    while isinstance(before, _OwnSpan) and before.ended:
+        before = before.before
+    span.before = before
+    return before
 
 
 def active_span() -> Context | None:
@@ -74,30 +89,35 @@ def attach(span: Context) -> object:
 
 
 def detach(attached: object) -> None:
-    """Make the span before it the active one again, or one before that if it has ended, too.
+    """Make the span before it the active one again, or one before that if it was overtaken.
 
     So it is where a cell opens a trace that another cell closes.
     """
     own, token = cast("tuple[_OwnSpan, object]", attached)
+    is_active = get_current_span() is own
     own.ended = True
-    _set_back(token)
+    # Where it ends in its turn, or in another context, it is the parent of what was begun below it.
+    own.overtaken = _set_back(token) and not is_active
     span = get_current_span()
-    while isinstance(span, _OwnSpan) and span.ended:
-        attach_context(span.before)
-        span = get_current_span()
+    while isinstance(span, _OwnSpan) and span.overtaken:
+        span = span.before
+        attach_context(set_span_in_context(span))
 
 
-def _set_back(token: object) -> None:
+def _set_back(token: object) -> bool:
     """Make the context before an `attach_context` the current one again.
 
     In another context, such as that of the end of an awaited cell, there is nothing to set back.
     """
     if isinstance(token, Token):
         # Not `detach_context`, which logs that as an error.
-        with suppress(ValueError, RuntimeError):
+        try:
             token.var.reset(token)
+        except (ValueError, RuntimeError):
+            return False
     else:
         detach_context(token)  # type: ignore[arg-type]  # of another implementation of contexts
+    return True
 
 
 def carry() -> Callable[[], AbstractContextManager[None]]:
