@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -60,6 +61,9 @@ VIOLATIONS = """([include, runOnly]) => axe.run(
 ).then(r => r.violations.map(v => [v.id, v.nodes.map(
   n => n.html.slice(0, 200) + ' ' + n.failureSummary.slice(0, 200)).slice(0, 12)]))"""
 
+# JupyterLab's own, where a notebook is closed before its kernel has answered all it was asked.
+CANCELED = re.compile(r"Error: Canceled future for \w+_request message before replies were done$")
+
 
 class Lab:
     """One page of JupyterLab, and what a person does in it.
@@ -77,12 +81,16 @@ class Lab:
         self._shown = None  # what this test showed, which the next may want as well
         self.page.set_default_timeout(120 * SECONDS)
         self._listeners = {
-            "pageerror": lambda error: self.errors.append(str(error)),
+            "pageerror": lambda error: self._note_error(str(error)),
             "request": lambda request: self._note(request.url),
             "websocket": lambda socket: self._note(socket.url),
         }
         for event, listener in self._listeners.items():
             self.page.on(event, listener)
+
+    def _note_error(self, text):
+        if not CANCELED.match(text):
+            self.errors.append(text)
 
     def _note(self, url):
         parts = urlsplit(url)
