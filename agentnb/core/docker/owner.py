@@ -101,7 +101,7 @@ class Owner:
         except BlockingIOError:
             return False
         finally:
-            os.close(descriptor)
+            release(descriptor)
         return True
 
     @contextmanager

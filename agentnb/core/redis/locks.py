@@ -74,4 +74,4 @@ def is_free(path: Path) -> bool:
     else:
         return True
     finally:
-        os.close(descriptor)
+        release(descriptor)

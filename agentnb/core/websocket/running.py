@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from agentnb.core.flock import release
 from agentnb.core.tokens import write_private
 from agentnb.core.trust import Trust, private_folder
 
@@ -64,7 +65,7 @@ def noted(home: Path, url: str, token: str) -> Iterator[str]:
         if found:
             (folder / _RUNNING).unlink(missing_ok=True)
         if lock is not None:
-            os.close(lock)
+            release(lock)
 
 
 def _taken(lock: int) -> bool:
@@ -89,7 +90,7 @@ def running(home: Path) -> Running | None:
             found = json.loads((folder / _RUNNING).read_text(encoding="utf-8"))
             return Running(str(found["url"]), str(found["token"]))
         finally:
-            os.close(lock)
+            release(lock)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None
