@@ -7,6 +7,7 @@ Exit codes: 0 all is well, 1 `check` found secrets, `health` a service that is n
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 from agentnb.cli.errors import print_error
 from agentnb.cli.parser import parse
 from agentnb.core.errors import AgentnbError
-from agentnb.core.imports import spare
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = run(options)
         sys.stdout.flush()
         if arguments is None and not options.foreign:
-            spare()  # only code of the user's may have left files open that the end has to close
+            # Python looks for garbage several times as it ends, a sixth of the command's time. Only
+            # code of the user's may have left files open that such a look has to close.
+            gc.freeze()
     except AgentnbError as error:
         print_error(error)
         return 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import FrameType, ModuleType
 
-__all__ = ["protect_imports", "spare"]
+__all__ = ["protect_imports"]
 
 _PACKAGE = __name__.partition(".")[0]
 # After the statement that imports has ended, importlib's last steps included.
@@ -31,15 +31,6 @@ def protect_imports() -> None:
     """Hold interrupts back, from now on, while code of agentnb imports. Idempotent."""
     if not any(isinstance(one, _Finder) for one in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-
-
-def spare() -> None:
-    """Leave all that is there by now out of every later look for garbage.
-
-    For a process of ours that has imported what it needs, or has nothing left to do: Python looks
-    for garbage several times as it ends, a sixth of the time of a command that uses a service.
-    """
-    gc.freeze()
 
 
 # Neither is one of importlib.abc's, which imports tempfile and more.

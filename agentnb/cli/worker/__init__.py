@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -9,7 +10,6 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from agentnb.core.errors import UnavailableError, UsageError
-from agentnb.core.imports import spare
 from agentnb.core.trace.process import set_role
 from agentnb.core.work.executors.words import PROCESSES
 
@@ -65,7 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _import_services(options: argparse.Namespace) -> None:
-    """Import what the worker needs in any case, and spare it: code of the user's comes later."""
+    """Import what the worker needs in any case, and leave it out of all looks for garbage.
+
+    Code of the user's is imported later: what it leaves open is closed at the end.
+    """
     names = ["redis.asyncio"]
     if options.queue or options.agents is None:
         names += ["agentnb.core.queue.queues"]
@@ -73,7 +76,7 @@ def _import_services(options: argparse.Namespace) -> None:
         names += ["sqlalchemy", "agentnb.core.workflow.orchestrator"]
     for name in names:
         import_module(name)
-    spare()
+    gc.freeze()
 
 
 def _role(queues: list[str]) -> str:
