@@ -54,10 +54,9 @@ def require_end(cursor: Any, text: str, values: list[Any] | None) -> None:
     cursor.execute(f"explain query plan {text}", values)
     steps = [(parent, detail) for _, parent, _, detail in cursor.fetchall()]
     loops = [parent for parent, detail in steps if detail.startswith(_LOOPS)]
-    # Loops of one parent are inside of each other.
-    if len(set(loops)) < len(loops) or len(loops) > _MOST_LOOPS:
-        raise Unsuitable
-    if not all(_STEP.match(detail) for _, detail in steps):
+    nested = len(set(loops)) < len(loops)  # those of one parent are inside of each other
+    known = all(_STEP.match(detail) for _, detail in steps)
+    if nested or len(loops) > _MOST_LOOPS or not known:
         raise Unsuitable
 
 
