@@ -133,7 +133,7 @@ class Lab:
             self.command("notebook:clear-all-cell-outputs")
             self.page.evaluate(RESTORE_CELLS, list(sources))
             said = self.execute(RESET)
-            assert "emptied" in said, said
+            assert said.endswith("emptied\n"), said
         else:
             self._open(Path(self.write(name, *sources)))
             self.execute(REMEMBER)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -91,17 +92,15 @@ def serving(shared_redis, tmp_path):
 @pytest.fixture(scope="module")
 def serving_all(shared_redis, tmp_path_factory):
     """Return a server that tests share, since its start takes longer than they do."""
-    made = Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")
-    yield made.start("--no-token", "--origin", "https://app.example.com/")
-    made.close()
+    with closing(Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")) as made:
+        yield made.start("--no-token", "--origin", "https://app.example.com/")
 
 
 @pytest.fixture(scope="module")
 def serving_known(shared_redis, tmp_path_factory):
     """Return a server that tests share, and that asks for a token."""
-    made = Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")
-    yield made.start(AGENTNB_SERVE_TOKEN=TOKEN)
-    made.close()
+    with closing(Serving(shared_redis, tmp_path_factory.mktemp("serving") / "home")) as made:
+        yield made.start(AGENTNB_SERVE_TOKEN=TOKEN)
 
 
 @pytest.fixture
